@@ -1,1 +1,3 @@
 //! coffer
+pub mod fault;
+pub mod model;

@@ -1,0 +1,123 @@
+//! Failpoints: named places where a test kills, stops or cuts the process, or has a commit reported failed.
+//! They exist in debug builds only, never as a cargo feature; each hit is printed, so that a test can tell a point never met.
+//!
+//! Invariant: in a release build every point is nothing at all.
+
+/// The error that an armed point gives.
+#[derive(Debug)]
+pub struct Injected;
+
+#[cfg(debug_assertions)]
+mod armed {
+    use std::collections::HashMap;
+    use std::sync::{LazyLock, Mutex, PoisonError};
+
+    use super::Injected;
+
+    /// What an armed point does.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub enum Act {
+        /// Ends the process as `kill -9` would.
+        Kill,
+        /// Stops the process as SIGSTOP would; whoever holds it sends SIGCONT.
+        Stop,
+        /// Fails with [`Injected`].
+        Fail,
+        /// Is taken as true by [`super::planted`].
+        Plant,
+    }
+
+    struct Armed {
+        act: Act,
+        /// Hits to let pass before it acts.
+        skip: u32,
+        /// Times it acts.
+        times: u32,
+    }
+
+    static POINTS: LazyLock<Mutex<HashMap<String, Armed>>> = LazyLock::new(|| {
+        // `COFFER_FAILPOINTS=name=kill,name=fail:skip:times`
+        let text = std::env::var("COFFER_FAILPOINTS").unwrap_or_default();
+        let points = text.split(',').filter_map(parse).collect();
+        Mutex::new(points)
+    });
+
+    fn parse(entry: &str) -> Option<(String, Armed)> {
+        let (name, act) = entry.split_once('=')?;
+        let mut parts = act.split(':');
+        let act = match parts.next()? {
+            "kill" => Act::Kill,
+            "stop" => Act::Stop,
+            "fail" => Act::Fail,
+            "plant" => Act::Plant,
+            _ => return None,
+        };
+        let mut number = |default| parts.next().and_then(|n| n.parse().ok()).unwrap_or(default);
+        let skip = number(0);
+        let times = number(if act == Act::Plant { u32::MAX } else { 1 });
+        Some((name.to_owned(), Armed { act, skip, times }))
+    }
+
+    fn take(name: &str) -> Option<Act> {
+        let mut points = POINTS.lock().unwrap_or_else(PoisonError::into_inner);
+        let armed = points.get_mut(name)?;
+        if armed.skip > 0 {
+            armed.skip -= 1;
+            return None;
+        }
+        armed.times = armed.times.checked_sub(1)?;
+        Some(armed.act)
+    }
+
+    /// Arms a point of this process, for tests that run the server within them.
+    pub fn arm(name: &str, act: Act, skip: u32, times: u32) {
+        let mut points = POINTS.lock().unwrap_or_else(PoisonError::into_inner);
+        points.insert(name.to_owned(), Armed { act, skip, times });
+    }
+
+    /// Disarms a point.
+    pub fn disarm(name: &str) {
+        POINTS.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+
+    /// A place where a test may act.
+    pub fn point(name: &'static str) -> Result<(), Injected> {
+        let Some(act) = take(name) else { return Ok(()) };
+        eprintln!("failpoint {name}: {act:?}");
+        match act {
+            Act::Kill => signal("-KILL"),
+            Act::Stop => signal("-STOP"),
+            Act::Fail => return Err(Injected),
+            Act::Plant => {}
+        }
+        Ok(())
+    }
+
+    /// Whether a fault is planted here.
+    pub fn planted(name: &'static str) -> bool {
+        take(name) == Some(Act::Plant)
+    }
+
+    fn signal(signal: &str) {
+        let own = std::process::id().to_string();
+        let sent = std::process::Command::new("kill").args([signal, &own]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "a failpoint could not signal its own process");
+    }
+}
+
+#[cfg(debug_assertions)]
+pub use armed::{Act, arm, disarm, planted, point};
+
+/// A place where a test may act: nothing in a release build.
+#[cfg(not(debug_assertions))]
+#[inline(always)]
+pub const fn point(_name: &'static str) -> Result<(), Injected> {
+    Ok(())
+}
+
+/// Whether a fault is planted here: never in a release build.
+#[cfg(not(debug_assertions))]
+#[inline(always)]
+pub const fn planted(_name: &'static str) -> bool {
+    false
+}

@@ -1,0 +1,40 @@
+//! What a decision changes, as values: rows to put and rows to take away, and the refs that they touch.
+//! The ledger merges the changes of a batch by row, the last wins, and writes them in a few statements.
+//!
+//! Invariant: a row in here is sealed already; nothing in here can be read without a key.
+
+use super::{DocumentKind, DocumentRow, KeyRow, Ref, StreamRow, VersionId, VersionRow};
+
+/// The changes of one decision; empty for a read.
+#[derive(Clone, Default, Debug)]
+pub struct Changes {
+    /// Documents to put.
+    pub documents: Vec<DocumentRow>,
+    /// Documents to take away.
+    pub dead_documents: Vec<(DocumentKind, [u8; 16])>,
+    /// Versions to put.
+    pub versions: Vec<VersionRow>,
+    /// Versions to take away, and with them their data keys.
+    pub dead_versions: Vec<VersionId>,
+    /// Keys to put.
+    pub keys: Vec<KeyRow>,
+    /// Environments whose keys are taken away.
+    pub dead_keys: Vec<[u8; 16]>,
+    /// A stream that begins.
+    pub stream: Option<StreamRow>,
+    /// The refs touched.
+    pub touched: Vec<Ref>,
+}
+
+impl Changes {
+    /// Whether nothing changes.
+    pub const fn is_empty(&self) -> bool {
+        self.documents.is_empty()
+            && self.dead_documents.is_empty()
+            && self.versions.is_empty()
+            && self.dead_versions.is_empty()
+            && self.keys.is_empty()
+            && self.dead_keys.is_empty()
+            && self.stream.is_none()
+    }
+}

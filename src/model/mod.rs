@@ -1,0 +1,42 @@
+//! The nouns of Coffer, without I/O: names, scopes, documents, records and refusals.
+//! Everything here is parsed once at an edge and true from then on.
+//!
+//! Invariant: nothing in this module knows a key, a connection or the clock.
+
+mod action;
+mod changes;
+mod grant;
+mod ids;
+mod names;
+mod places;
+mod principal;
+mod reference;
+mod refusal;
+mod resource;
+mod rotation;
+mod rows;
+mod scope;
+mod secret;
+mod time;
+mod token;
+mod values;
+
+pub use action::{Action, Actions};
+pub use changes::Changes;
+pub use grant::{Grant, Verdict};
+pub use ids::{
+    BootId, ClusterId, EnvironmentId, PrincipalId, ProjectId, SecretId, StreamId, TokenId, VersionId,
+};
+pub use names::{EnvironmentName, FieldName, Name, SecretName, SecretPath};
+pub use places::{Cluster, Environment, Project, StreamEntry};
+pub use principal::{Principal, PrincipalKind};
+pub use reference::Ref;
+pub use refusal::{Refusal, TokenProblem};
+pub use resource::Resource;
+pub use rotation::{Alphabet, RotationPolicy};
+pub use rows::{DocumentKind, DocumentRow, KeyKind, KeyRow, SegmentRow, StreamRow, VersionRow, WorldRow};
+pub use scope::{Scope, ScopeError};
+pub use secret::{Secret, State, VersionEntry};
+pub use time::{Timestamp, Ttl};
+pub use token::Token;
+pub use values::{Fields, Value};

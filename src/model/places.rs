@@ -1,0 +1,56 @@
+//! Projects and environments, and the cluster that holds them.
+//! Each is a sealed document; a row's name is believed only if its document opens under it.
+//!
+//! Invariant: a name used again gets a new id, so that nothing of the old one is shared.
+
+use serde::{Deserialize, Serialize};
+
+use super::{EnvironmentId, Name, ProjectId, StreamId, Timestamp};
+
+/// A project's sealed document.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Project {
+    /// Its id.
+    pub id: ProjectId,
+    /// Its name.
+    pub name: Name,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// An environment's sealed document.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Environment {
+    /// Its id.
+    pub id: EnvironmentId,
+    /// The project it belongs to.
+    pub project: ProjectId,
+    /// Its own name.
+    pub name: Name,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// The term that new data keys are wrapped under.
+    pub term: u32,
+}
+
+/// The cluster's sealed document.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cluster {
+    /// Every stream there is: none may vanish.
+    pub streams: Vec<StreamEntry>,
+    /// When the cluster was made.
+    pub created_at: Timestamp,
+}
+
+/// One stream of the cluster.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreamEntry {
+    /// Its id.
+    pub id: StreamId,
+    /// The node that writes it.
+    pub node: Name,
+}

@@ -1,0 +1,89 @@
+//! Instants and spans, in the units they are stored in.
+//! Text is RFC 3339 in UTC with exactly six decimals.
+//!
+//! Invariant: no arithmetic here wraps; it saturates.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use ::time::{OffsetDateTime, macros::format_description};
+
+/// An instant: microseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The instant this many microseconds after the epoch.
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    /// Microseconds since the epoch.
+    pub const fn micros(self) -> i64 {
+        self.0
+    }
+
+    /// The instant `ttl` later; the end of time when that is beyond it.
+    pub const fn after(self, ttl: Ttl) -> Self {
+        Self(self.0.saturating_add(ttl.micros()))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let format = format_description!(
+            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z"
+        );
+        let text = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1000)
+            .ok()
+            .and_then(|instant| instant.format(format).ok());
+        f.write_str(text.as_deref().unwrap_or("9999-12-31T23:59:59.999999Z"))
+    }
+}
+
+/// A span of whole seconds.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Ttl(u64);
+
+impl Ttl {
+    /// The longest span that is accepted anywhere: a hundred years of 365 days.
+    pub const MAX: Self = Self(100 * 365 * 86_400);
+
+    /// A span of this many seconds.
+    pub const fn seconds(seconds: u64) -> Self {
+        Self(seconds)
+    }
+
+    /// A span of this many days of 86,400 seconds.
+    pub const fn days(days: u64) -> Self {
+        Self(days * 86_400)
+    }
+
+    /// Whole seconds.
+    pub const fn as_seconds(self) -> u64 {
+        self.0
+    }
+
+    /// Microseconds, saturating.
+    pub const fn micros(self) -> i64 {
+        if self.0 > i64::MAX as u64 / 1_000_000 { i64::MAX } else { (self.0 * 1_000_000) as i64 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_has_six_decimals() {
+        assert_eq!(Timestamp::from_micros(1).to_string(), "1970-01-01T00:00:00.000001Z");
+    }
+
+    #[test]
+    fn spans_saturate() {
+        assert_eq!(Timestamp::from_micros(i64::MAX - 1).after(Ttl::MAX).micros(), i64::MAX);
+        assert_eq!(Ttl::seconds(u64::MAX).micros(), i64::MAX);
+    }
+}
