@@ -1,1 +1,5 @@
-//! coffer
+//! Coffer: a self-hosted secrets service whose audit log proves itself.
+
+pub mod crypto;
+pub mod entropy;
+pub mod seal;
