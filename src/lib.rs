@@ -1,3 +1,9 @@
-//! coffer
+//! Coffer: a self-hosted secrets service whose audit log proves itself.
+
+pub mod clock;
+pub mod crypto;
+pub mod door;
+pub mod entropy;
 pub mod fault;
 pub mod model;
+pub mod seal;
