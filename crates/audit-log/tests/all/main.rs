@@ -1,0 +1,8 @@
+//! The audit log against its specifications, against independent implementations, and against damage.
+mod bundle;
+mod damage;
+mod example;
+mod fixture;
+mod note;
+mod record;
+mod tree;
