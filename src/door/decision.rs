@@ -1,0 +1,221 @@
+//! A decision as a value: the reply, what the record says of it, and the changes, already sealed.
+//! Each `put_` seals a document for its place and notes the refs it touches.
+//!
+//! Invariant: a document is sealed under the same kind, id and name that its row is found by.
+
+use sha2::{Digest, Sha256};
+
+use super::{Cx, Place, documents};
+use crate::crypto::{CryptoError, VersionContext};
+use crate::model::{
+    Changes, Cluster, DocumentKind, DocumentRow, Environment, Fields, KeyRow, Principal, Project,
+    Ref, Refusal, Secret, State, Timestamp, Token, VersionEntry, VersionId, VersionRow,
+};
+
+/// What an operation gives back when it does not refuse.
+pub struct Decision<R> {
+    pub(super) reply: R,
+    pub(super) status: u16,
+    pub(super) version: Option<u64>,
+    pub(super) digest: Option<[u8; 32]>,
+    pub(super) metadata: Option<std::collections::BTreeMap<String, String>>,
+    pub(super) changes: Changes,
+}
+
+impl<R> Decision<R> {
+    /// Answers with `reply` and status 200, changing nothing.
+    pub fn new(reply: R) -> Self {
+        Self { reply, status: 200, version: None, digest: None, metadata: None, changes: Changes::default() }
+    }
+
+    /// Answers with another status.
+    #[must_use]
+    pub const fn status(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// Names the version that was read or made.
+    #[must_use]
+    pub const fn version(mut self, version: u64) -> Self {
+        self.version = Some(version);
+        self
+    }
+
+    /// Says more in the record, in place of what the client sent.
+    #[must_use]
+    pub fn metadata(mut self, metadata: std::collections::BTreeMap<String, String>) -> Self {
+        self.metadata = Some(metadata);
+        self
+    }
+
+    /// Touches a ref beyond those of the rows.
+    #[must_use]
+    pub fn touch(mut self, touched: Ref) -> Self {
+        self.changes.touched.push(touched);
+        self
+    }
+
+    /// Puts a secret's document; its name is free once it is deleted.
+    ///
+    /// # Errors
+    /// Only if sealing fails.
+    pub fn put_secret(self, cx: &Cx<'_>, place: &Place, secret: &Secret) -> Result<Self, Refusal> {
+        let row = documents::secret(cx, place, secret).map_err(sealing)?;
+        Ok(self.put(row, [Ref::secret(place.environment.id, &secret.path)]))
+    }
+
+    /// Puts a sealed version.
+    #[must_use]
+    pub fn put_version(mut self, row: VersionRow) -> Self {
+        self.changes.versions.push(row);
+        self
+    }
+
+    /// Takes versions away, and with them their data keys.
+    #[must_use]
+    pub fn drop_versions(mut self, ids: impl IntoIterator<Item = VersionId>) -> Self {
+        self.changes.dead_versions.extend(ids);
+        self
+    }
+
+    /// Puts a token's document.
+    ///
+    /// # Errors
+    /// Only if sealing fails.
+    pub fn put_token(self, cx: &Cx<'_>, token: &Token) -> Result<Self, Refusal> {
+        let row = documents::token(cx, token).map_err(sealing)?;
+        let parent = token.parent.map(Ref::children);
+        Ok(self.put(row, [Ref::token(token.id), Ref::TOKENS].into_iter().chain(parent)))
+    }
+
+    /// Takes a token's document away, once it is long dead.
+    #[must_use]
+    pub fn drop_token(mut self, token: &Token) -> Self {
+        self.changes.dead_documents.push((DocumentKind::Token, *token.id.as_bytes()));
+        self.changes.touched.extend([Ref::token(token.id), Ref::TOKENS]);
+        self
+    }
+
+    /// Puts a principal's document.
+    ///
+    /// # Errors
+    /// Only if sealing fails.
+    pub fn put_principal(self, cx: &Cx<'_>, principal: &Principal) -> Result<Self, Refusal> {
+        let row = documents::principal(cx, principal).map_err(sealing)?;
+        Ok(self.put(row, [Ref::principal(principal.id), Ref::application(&principal.name)]))
+    }
+
+    /// Puts a project's document.
+    ///
+    /// # Errors
+    /// Only if sealing fails.
+    pub fn put_project(self, cx: &Cx<'_>, project: &Project) -> Result<Self, Refusal> {
+        let row = documents::project(cx, project).map_err(sealing)?;
+        Ok(self.put(row, [Ref::PLACES]))
+    }
+
+    /// Takes a project away.
+    #[must_use]
+    pub fn drop_project(mut self, project: &Project) -> Self {
+        self.changes.dead_documents.push((DocumentKind::Project, *project.id.as_bytes()));
+        self.changes.touched.push(Ref::PLACES);
+        self
+    }
+
+    /// Puts an environment's document.
+    ///
+    /// # Errors
+    /// Only if sealing fails.
+    pub fn put_environment(self, cx: &Cx<'_>, environment: &Environment) -> Result<Self, Refusal> {
+        let row = documents::environment(cx, environment).map_err(sealing)?;
+        Ok(self.put(row, [Ref::PLACES]))
+    }
+
+    /// Takes an environment away, with its keys.
+    #[must_use]
+    pub fn drop_environment(mut self, environment: &Environment) -> Self {
+        self.changes.dead_documents.push((DocumentKind::Environment, *environment.id.as_bytes()));
+        self.changes.dead_keys.push(*environment.id.as_bytes());
+        self.changes.touched.push(Ref::PLACES);
+        self
+    }
+
+    /// Puts an environment's wrapped key.
+    #[must_use]
+    pub fn put_key(mut self, row: KeyRow) -> Self {
+        self.changes.keys.push(row);
+        self.changes.touched.push(Ref::PLACES);
+        self
+    }
+
+    /// Puts the cluster's document.
+    ///
+    /// # Errors
+    /// Only if sealing fails.
+    pub fn put_cluster(self, cx: &Cx<'_>, cluster: &Cluster) -> Result<Self, Refusal> {
+        let row = documents::cluster(cx, cluster).map_err(sealing)?;
+        Ok(self.put(row, [Ref::CLUSTER]))
+    }
+
+    /// Puts a lease.
+    ///
+    /// # Errors
+    /// Only if sealing fails.
+    pub fn put_lease(self, cx: &Cx<'_>, lease: &super::Lease) -> Result<Self, Refusal> {
+        let row = documents::lease(cx, lease).map_err(sealing)?;
+        Ok(self.put(row, [Ref::lease(&lease.name)]))
+    }
+
+    fn put(mut self, row: DocumentRow, touched: impl IntoIterator<Item = Ref>) -> Self {
+        self.digest.get_or_insert_with(|| Sha256::digest(&row.sealed).into());
+        self.changes.documents.push(row);
+        self.changes.touched.extend(touched);
+        self
+    }
+}
+
+/// Seals the fields of a new version, and makes its entry for the secret's document.
+///
+/// # Errors
+/// Only if sealing fails.
+pub fn seal_version(
+    cx: &Cx<'_>,
+    place: &Place,
+    secret: &Secret,
+    fields: &Fields,
+) -> Result<(VersionRow, VersionEntry), Refusal> {
+    let number = secret.next_number();
+    let key = place.current_key().ok_or(Refusal::Tampered)?;
+    let context = VersionContext { secret: secret.id.uuid(), path: secret.path.as_str(), version: number };
+    let (data_key, wrapped) = key.new_data_key(cx.entropy, &context).map_err(sealing)?;
+    let sealed = data_key.seal(cx.entropy, &context, &fields.encode()).map_err(sealing)?;
+    let id = VersionId::new(cx.now, cx.id_bytes());
+    let entry = VersionEntry {
+        number,
+        id,
+        state: State::Current,
+        created_at: cx.now,
+        valid_until: None,
+        digest: Sha256::digest(&sealed).into(),
+    };
+    let row = VersionRow {
+        id,
+        environment: place.environment.id,
+        secret: secret.id,
+        term: key.term(),
+        wrapped,
+        sealed,
+    };
+    Ok((row, entry))
+}
+
+/// What to do when a name or a document is past what an envelope takes: it cannot be, names are bounded when parsed.
+fn sealing(_: CryptoError) -> Refusal {
+    Refusal::Unavailable("a document could not be sealed")
+}
+
+/// When a row's document wants attention: a living secret at its next rotation, a token at its end.
+pub(super) fn due_of(secret: &Secret) -> Option<Timestamp> {
+    secret.rotation.as_ref().filter(|_| secret.deleted_at.is_none()).map(|policy| policy.next_at)
+}

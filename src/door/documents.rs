@@ -1,0 +1,177 @@
+//! Documents to rows and back: each sealed under its kind, place, id and name, in the newest format.
+//! A row that does not open exactly so is no document.
+//!
+//! Invariant: `open` never gives a document under another id, name or space than it was sealed for.
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use super::decision::due_of;
+use super::{Cx, Lease, Place};
+use crate::crypto::{CryptoError, DocumentContext, Keyring};
+use crate::model::{
+    Cluster, DocumentKind, DocumentRow, Environment, Principal, Project, Secret, Timestamp, Token,
+};
+
+/// The format that is written; older ones would be read beside it.
+const FORMAT: u32 = 1;
+/// The space of documents that belong to the cluster itself.
+pub(super) const NO_SPACE: [u8; 16] = [0; 16];
+/// The id of the cluster's own document.
+pub(super) const CLUSTER_ID: [u8; 16] = [0; 16];
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written<T> {
+    format: u32,
+    document: T,
+}
+
+/// Where a document belongs: project and environment of its context.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Within {
+    pub(super) project: Option<Uuid>,
+    pub(super) environment: Option<Uuid>,
+}
+
+impl Within {
+    /// The place of what an environment holds.
+    pub(super) fn of(place: &Place) -> Self {
+        Self { project: Some(place.project.id.uuid()), environment: Some(place.environment.id.uuid()) }
+    }
+}
+
+/// A row to be sealed.
+struct Unsealed<'a> {
+    kind: DocumentKind,
+    within: Within,
+    id: [u8; 16],
+    space: [u8; 16],
+    /// As looked up; the sealed name may differ from it only in case.
+    name: String,
+    sealed_name: &'a str,
+    grave: bool,
+    due: Option<Timestamp>,
+}
+
+fn seal<T: Serialize>(cx: &Cx<'_>, row: Unsealed<'_>, document: &T) -> Result<DocumentRow, CryptoError> {
+    let plain = Zeroizing::new(serde_json::to_vec(&Written { format: FORMAT, document }).map_err(|_| CryptoError)?);
+    let context = DocumentContext {
+        kind: row.kind.as_str(),
+        project: row.within.project,
+        environment: row.within.environment,
+        id: Uuid::from_bytes(row.id),
+        name: row.sealed_name,
+    };
+    let sealed = cx.keys.seal_document(cx.entropy, &context, &plain)?;
+    Ok(DocumentRow {
+        kind: row.kind,
+        id: row.id,
+        space: row.space,
+        name: row.name,
+        grave: if row.grave { row.id.to_vec() } else { Vec::new() },
+        due: row.due,
+        sealed,
+    })
+}
+
+/// Opens a row's document, sealed under `name`.
+pub(super) fn open<T: DeserializeOwned>(
+    keys: &Keyring,
+    row: &DocumentRow,
+    within: Within,
+    name: &str,
+) -> Result<T, CryptoError> {
+    let context = DocumentContext {
+        kind: row.kind.as_str(),
+        project: within.project,
+        environment: within.environment,
+        id: Uuid::from_bytes(row.id),
+        name,
+    };
+    let plain = keys.open_document(&context, &row.sealed)?;
+    let written: Written<T> = serde_json::from_slice(plain.expose()).map_err(|_| CryptoError)?;
+    (written.format == FORMAT).then_some(written.document).ok_or(CryptoError)
+}
+
+pub(super) fn secret(cx: &Cx<'_>, place: &Place, secret: &Secret) -> Result<DocumentRow, CryptoError> {
+    // The path is sealed folded: both spellings lead to one row, and the document says which one was written.
+    let name = secret.path.folded();
+    let row = Unsealed {
+        kind: DocumentKind::Secret,
+        within: Within::of(place),
+        id: *secret.id.as_bytes(),
+        space: *place.environment.id.as_bytes(),
+        name: name.clone(),
+        sealed_name: &name,
+        grave: secret.deleted_at.is_some(),
+        due: due_of(secret),
+    };
+    seal(cx, row, secret)
+}
+
+pub(super) fn token(cx: &Cx<'_>, token: &Token) -> Result<DocumentRow, CryptoError> {
+    let row = Unsealed {
+        kind: DocumentKind::Token,
+        within: Within::default(),
+        id: *token.id.as_bytes(),
+        space: token.parent.map_or(NO_SPACE, |parent| *parent.as_bytes()),
+        name: token.id.to_string(),
+        sealed_name: "",
+        grave: token.revoked_at.is_some(),
+        due: Some(token.expires_at),
+    };
+    seal(cx, row, token)
+}
+
+pub(super) fn principal(cx: &Cx<'_>, principal: &Principal) -> Result<DocumentRow, CryptoError> {
+    plain(cx, DocumentKind::Principal, *principal.id.as_bytes(), principal.name.as_str(), principal)
+}
+
+pub(super) fn project(cx: &Cx<'_>, project: &Project) -> Result<DocumentRow, CryptoError> {
+    plain(cx, DocumentKind::Project, *project.id.as_bytes(), project.name.as_str(), project)
+}
+
+pub(super) fn environment(cx: &Cx<'_>, environment: &Environment) -> Result<DocumentRow, CryptoError> {
+    let row = Unsealed {
+        kind: DocumentKind::Environment,
+        within: Within { project: Some(environment.project.uuid()), environment: None },
+        id: *environment.id.as_bytes(),
+        space: *environment.project.as_bytes(),
+        name: environment.name.to_string(),
+        sealed_name: environment.name.as_str(),
+        grave: false,
+        due: None,
+    };
+    seal(cx, row, environment)
+}
+
+pub(super) fn cluster(cx: &Cx<'_>, cluster: &Cluster) -> Result<DocumentRow, CryptoError> {
+    plain(cx, DocumentKind::Cluster, CLUSTER_ID, "", cluster)
+}
+
+pub(super) fn lease(cx: &Cx<'_>, lease: &Lease) -> Result<DocumentRow, CryptoError> {
+    plain(cx, DocumentKind::Lease, *lease.id.as_bytes(), &lease.name, lease)
+}
+
+/// A document that belongs to the cluster itself, found by its plain name.
+fn plain<T: Serialize>(
+    cx: &Cx<'_>,
+    kind: DocumentKind,
+    id: [u8; 16],
+    name: &str,
+    document: &T,
+) -> Result<DocumentRow, CryptoError> {
+    let row = Unsealed {
+        kind,
+        within: Within::default(),
+        id,
+        space: NO_SPACE,
+        name: name.to_owned(),
+        sealed_name: name,
+        grave: false,
+        due: None,
+    };
+    seal(cx, row, document)
+}

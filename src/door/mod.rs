@@ -1,0 +1,199 @@
+//! The one way in: authenticate, authorise, decide, record; for reads and writes, for people and the system alike.
+//! An operation decides over a view; the ledger makes the decision and its record true together, and only then is it said.
+//!
+//! Invariant: no reply and no refusal of a decision leaves before its record is durable under a signed head.
+
+mod authenticate;
+mod cache;
+mod counted;
+mod decision;
+mod documents;
+mod draft;
+mod facts;
+mod history;
+mod keys;
+mod ledger;
+mod log;
+mod operation;
+mod queue;
+mod request;
+mod segments;
+mod shared;
+mod start;
+mod state_dir;
+mod view;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+pub use decision::{Decision, seal_version};
+pub use facts::{Lease, Place, Places, ProjectPlaces};
+pub use keys::{key_row, open_keyring};
+pub use log::{LogReader, LogRecord};
+pub use operation::{Access, Bearer, Caller, Cx, Operation};
+pub use request::{Credential, Request, RequestId};
+pub use shared::Head;
+pub use start::{Founding, StartError, Starting, found, start};
+pub use view::{REFS_MAX, View};
+
+use draft::{Draft, Outcome};
+use shared::Shared;
+
+use crate::model::{Action, Grant, Refusal, Resource, Timestamp, TokenProblem};
+
+/// Attempts before a request is told to come back: a command's third is made under the lock and cannot be touched.
+const ATTEMPTS_MAX: u32 = 6;
+
+/// The door of a node that is unsealed and owns its stream. Cheap to clone.
+#[derive(Clone)]
+pub struct Door {
+    shared: Arc<Shared>,
+}
+
+/// What a request is answered with, once its record is durable.
+#[derive(Debug)]
+pub struct Answer<R> {
+    /// The operation's reply.
+    pub reply: R,
+    /// The HTTP status.
+    pub status: u16,
+}
+
+impl Door {
+    /// Runs an operation for a request: decides, records, and answers once both are durable.
+    ///
+    /// # Errors
+    /// The refusal, recorded as well, but for what never reaches the door.
+    pub async fn run<O: Operation>(&self, request: Request, operation: O) -> Result<Answer<O::Reply>, Refusal> {
+        let shared = &self.shared;
+        match &request.credential {
+            Credential::Missing => {
+                shared.count_unauthenticated(&request, TokenProblem::Missing);
+                return Err(Refusal::Unauthenticated(TokenProblem::Missing));
+            }
+            Credential::Malformed => {
+                shared.count_unauthenticated(&request, TokenProblem::Invalid);
+                return Err(Refusal::Unauthenticated(TokenProblem::Invalid));
+            }
+            Credential::Token(_) | Credential::System(_) => {}
+        }
+        if shared.fenced.load(Ordering::Acquire) {
+            return Err(Refusal::Unavailable(FENCED));
+        }
+        let attempt = Arc::new(draft::Attempt { request, operation });
+        for tried in 0..ATTEMPTS_MAX {
+            let (outcome, answer) = self.attempt(&attempt, tried).await?;
+            match outcome {
+                Outcome::Stored => return answer.unwrap_or(Err(Refusal::Unavailable(UNKNOWN))),
+                Outcome::Again => {}
+                Outcome::Lost => return Err(Refusal::Unavailable(UNKNOWN)),
+                Outcome::Full => return Err(Refusal::Unavailable(BUSY)),
+                Outcome::Fenced => return Err(Refusal::Unavailable(FENCED)),
+            }
+        }
+        Err(Refusal::Unavailable(BUSY))
+    }
+
+    /// Runs an operation of the system.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn run_system<O: Operation>(&self, part: &'static str, operation: O) -> Result<Answer<O::Reply>, Refusal> {
+        let request = Request {
+            credential: Credential::System(part),
+            id: self.request_id(),
+            source: None,
+            user_agent: None,
+            metadata: None,
+        };
+        self.run(request, operation).await
+    }
+
+    /// A name for the next request.
+    pub fn request_id(&self) -> RequestId {
+        self.shared.request_id()
+    }
+
+    /// The instant for work that the node does unasked.
+    pub fn now(&self) -> Timestamp {
+        self.shared.now()
+    }
+
+    /// Whether a batch or a probe went well within the last five seconds, and nobody else owns the stream.
+    pub fn is_ready(&self) -> bool {
+        self.shared.is_well()
+    }
+
+    /// Whether another server owns this node's stream: the process has to end.
+    pub fn is_fenced(&self) -> bool {
+        self.shared.fenced.load(Ordering::Acquire)
+    }
+
+    /// Waits until this node is fenced.
+    pub async fn fenced(&self) {
+        self.shared.queue.fenced().await;
+    }
+
+    /// Signs what a cursor says, for the listing it belongs to.
+    pub fn sign_cursor(&self, listing: &str, position: &str) -> String {
+        self.shared.sign_cursor(listing, position)
+    }
+
+    /// The position that a cursor of this listing names, if this cluster signed it.
+    pub fn open_cursor(&self, listing: &str, cursor: &str) -> Option<String> {
+        self.shared.open_cursor(listing, cursor)
+    }
+
+    /// The public key that auditors verify with (C2SP vkey).
+    pub fn verifier_key(&self) -> String {
+        self.shared.verifier.to_string()
+    }
+
+    /// Reads the log up to heads that were read after the reader's own record was durable.
+    pub fn log(&self, heads: Vec<Head>) -> LogReader {
+        LogReader::new(Arc::clone(&self.shared), heads)
+    }
+
+    /// Closes the log with a last record, and ends the ledger.
+    pub async fn close(&self) {
+        self.shared.queue.close().await;
+    }
+}
+
+/// What clients are told.
+const FENCED: &str = "this server has lost its audit stream to another one and is stopping; ask another node";
+const UNKNOWN: &str = "the store did not confirm the request in time; read back before you try again";
+const BUSY: &str = "too much is waiting to be recorded; try again in a moment";
+
+/// What the door found before the operation: for the record.
+struct Authorised {
+    scope: Option<Box<str>>,
+}
+
+/// Whether the caller may run this operation, by its access.
+fn authorise<O: Operation>(caller: &Caller, resource: &Resource, text: &str) -> Result<Authorised, (Refusal, Option<Box<str>>)> {
+    use crate::model::Verdict;
+    let verdict = |grant: &Grant| match O::ACCESS {
+        Access::Exact => Some(grant.decide_text(O::ACTION, text)),
+        Access::Reach if *resource == Resource::Places => None,
+        Access::Reach => Some(grant.reaches(O::ACTION, text)),
+        Access::Caller => None,
+        Access::System => Some(Verdict::Nothing),
+    };
+    match caller {
+        Caller::Unknown => Err((Refusal::Unauthenticated(TokenProblem::Invalid), None)),
+        Caller::System(_) => Ok(Authorised { scope: None }),
+        Caller::Bearer(bearer) => match verdict(&bearer.grant) {
+            None => Ok(Authorised { scope: None }),
+            Some(Verdict::Allowed(scope)) => Ok(Authorised { scope: Some(scope) }),
+            Some(Verdict::RefusedBy(scope)) => Err((Refusal::Forbidden, Some(scope))),
+            Some(Verdict::Other) => Err((Refusal::Forbidden, None)),
+            Some(Verdict::Nothing) => Err((Refusal::NotFound, None)),
+        },
+    }
+}
+
+/// Reads go by the snapshot, commands by the lock: by what the operation is asked to do.
+pub(crate) const fn is_read(action: Action) -> bool {
+    matches!(action, Action::List | Action::Read | Action::Audit)
+}

@@ -1,0 +1,55 @@
+//! What the door is told of a request besides its operation: the bearer's token, where it came from, its id.
+//! Everything in here may be recorded, but the token.
+//!
+//! Invariant: a request's id is given once, however often it is decided.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::crypto::PlainToken;
+
+/// What the `Authorization` header held.
+pub enum Credential {
+    /// Nothing.
+    Missing,
+    /// Something that is no token of ours; no look-up is spent on it.
+    Malformed,
+    /// A well-formed token.
+    Token(PlainToken),
+    /// A part of the system asks; no parser can make this.
+    System(&'static str),
+}
+
+/// One request.
+pub struct Request {
+    /// What it shows.
+    pub credential: Credential,
+    /// Names it in answers, logs and records.
+    pub id: RequestId,
+    /// The address it came from.
+    pub source: Option<IpAddr>,
+    /// What the client calls itself, cut to [`Request::USER_AGENT_BYTES_MAX`].
+    pub user_agent: Option<String>,
+    /// `Coffer-Metadata`, as sent.
+    pub metadata: Option<BTreeMap<String, String>>,
+}
+
+impl Request {
+    /// The most bytes of a user agent that are recorded.
+    pub const USER_AGENT_BYTES_MAX: usize = 256;
+}
+
+/// Boot id and counter, as text: `BOOT-COUNTER`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RequestId {
+    /// The first eight bytes of the boot id.
+    pub boot: u64,
+    /// Counts this boot's requests.
+    pub counter: u64,
+}
+
+impl std::fmt::Display for RequestId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:016x}-{:x}", self.boot, self.counter)
+    }
+}

@@ -1,0 +1,82 @@
+//! What all parts of the door hold in common: the store, the keys, the cache, the history, the queue.
+//! It is given to views and to the ledger, and to nobody outside the door.
+//!
+//! Invariant: only the ledger has a writing connection; from here one can read.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+
+use coffer_audit_log::{self as audit_log, Checkpoint, VerifierKey};
+
+use super::cache::Cache;
+use super::history::History;
+use super::queue::Queue;
+use super::view::STORE_LOST;
+use crate::clock::Clock;
+use crate::crypto::Keyring;
+use crate::entropy::Entropy;
+use crate::model::{BootId, ClusterId, Refusal, StreamId, StreamRow, Timestamp};
+use crate::store::{Reader, Store};
+
+/// See the module.
+pub(super) struct Shared {
+    pub(super) store: Store,
+    pub(super) keys: Keyring,
+    pub(super) cluster: ClusterId,
+    pub(super) stream: StreamId,
+    pub(super) boot: BootId,
+    pub(super) clock: Arc<Clock>,
+    pub(super) entropy: Arc<dyn Entropy>,
+    pub(super) cache: Cache,
+    pub(super) history: History,
+    pub(super) queue: Queue,
+    /// The public key that every head is opened with.
+    pub(super) verifier: VerifierKey,
+    /// The time of the last committed record, in microseconds: no decision is made before it.
+    pub(super) last_us: AtomicI64,
+    /// When a batch or a probe last went well, in microseconds of this process's own clock.
+    pub(super) well_us: AtomicU64,
+    /// Another server owns the stream: nothing is answered any more.
+    pub(super) fenced: AtomicBool,
+    pub(super) requests: AtomicU64,
+}
+
+/// A stream's head, opened.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// The stream.
+    pub stream: StreamId,
+    /// The signed note, as stored.
+    pub note: String,
+    /// What it says.
+    pub checkpoint: Checkpoint,
+}
+
+impl Shared {
+    /// The instant for a new decision.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now().max(Timestamp::from_micros(self.last_us.load(Ordering::Relaxed)))
+    }
+
+    pub(super) async fn reader(&self) -> Result<Reader, Refusal> {
+        self.store.reader().await.map_err(|error| {
+            tracing::warn!(%error, "no connection to read with");
+            Refusal::Unavailable(STORE_LOST)
+        })
+    }
+
+    /// Opens a stream's head with the cluster's own key.
+    pub(super) fn open_head(&self, row: StreamRow) -> Result<Head, Refusal> {
+        let checkpoint = audit_log::open_note(&row.head, &self.verifier).map_err(|_| Refusal::Tampered)?;
+        let own = checkpoint.origin.stream.as_str() == row.id.to_string() && checkpoint.size == row.size;
+        own.then_some(Head { stream: row.id, note: row.head, checkpoint }).ok_or(Refusal::Tampered)
+    }
+
+    /// The origin of a stream's heads.
+    pub(super) fn origin(cluster: ClusterId, stream: StreamId) -> audit_log::Origin {
+        audit_log::Origin {
+            cluster: audit_log::ClusterId(*cluster.as_bytes()),
+            stream: stream.to_string().parse().expect("a UUID is a stream's id"),
+        }
+    }
+}
