@@ -146,9 +146,9 @@ fn request_id(response: &Response) -> String {
 
 /// Before any answer: not reached at all, or reached and then silent.
 fn unreached(address: &str, method: &Method, error: &reqwest::Error) -> Failure {
-    if distrusted(error) {
+    if let Some(reason) = distrusted(error) {
         let text = format!(
-            "The certificate of {address} is not trusted: set COFFER_CACERT to the file of its authority."
+            "{address} is not trusted ({reason}): COFFER_CACERT must name the file of its certificate authority, and COFFER_ADDR the host as the certificate has it."
         );
         return Failure::new(Exit::Unavailable, text);
     }
@@ -171,20 +171,17 @@ fn lost(method: &Method) -> Failure {
     Failure::new(Exit::Unavailable, text)
 }
 
-/// Whether TLS refused the server's certificate, however deep the error lies.
-fn distrusted(error: &reqwest::Error) -> bool {
+/// Why TLS refused the server's certificate, if it did, however deep the error lies.
+fn distrusted(error: &reqwest::Error) -> Option<&rustls::Error> {
     let mut next: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
     while let Some(error) = next {
-        if matches!(
-            error.downcast_ref(),
-            Some(rustls::Error::InvalidCertificate(_))
-        ) {
-            return true;
+        if let Some(reason @ rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
+            return Some(reason);
         }
-        let io = error
+        let inner = error
             .downcast_ref::<std::io::Error>()
             .and_then(std::io::Error::get_ref);
-        next = io.map(|inner| inner as _).or_else(|| error.source());
+        next = inner.map(|inner| inner as _).or_else(|| error.source());
     }
-    false
+    None
 }
