@@ -83,3 +83,29 @@ fn what_is_no_bundle_is_6() {
         .exits(6);
     }
 }
+
+#[test]
+fn the_committed_example_verifies_and_its_damaged_brothers_do_not() {
+    let vectors = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors/audit");
+    let key = format!("@{}", vectors.join("example.vkey").display());
+    let mut refused = 0;
+    for entry in std::fs::read_dir(&vectors).expect("the vectors are committed") {
+        let path = entry.expect("an entry").path();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let ran = |key: &str| {
+            coffer(&["audit", "verify", &path.display().to_string(), "--key", key]).run()
+        };
+        if name == "example.bundle" {
+            assert!(ran(&key).exits(0).stdout().starts_with("verified: "));
+            ran(&self::key()).exits(6).prints("");
+        } else if name.ends_with(".bundle") {
+            ran(&key).exits(6).prints("").says("line ");
+            refused += 1;
+        }
+    }
+    assert!(refused > 0, "the damaged bundles are committed");
+}
