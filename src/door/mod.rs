@@ -26,6 +26,7 @@ mod view;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+pub use counted::Turned;
 pub use decision::{Decision, seal_version};
 pub use facts::{Lease, Place, Places, ProjectPlaces};
 pub use keys::{key_row, open_keyring};

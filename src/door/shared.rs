@@ -39,6 +39,7 @@ pub(super) struct Shared {
     /// Another server owns the stream: nothing is answered any more.
     pub(super) fenced: AtomicBool,
     pub(super) requests: AtomicU64,
+    pub(super) counted: super::counted::Counted,
 }
 
 /// A stream's head, opened.

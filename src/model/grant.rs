@@ -3,6 +3,8 @@
 //!
 //! Invariant: an empty list allows nothing.
 
+use std::sync::Arc;
+
 use super::{Action, Resource, Scope};
 
 /// What a chain of scope lists says of an action on a resource.
@@ -21,12 +23,12 @@ pub enum Verdict {
 /// The scope lists that must all allow: the token's first, then its ancestors', then its principal's.
 #[derive(Clone, Default, Debug)]
 pub struct Grant {
-    lists: Vec<Vec<Scope>>,
+    lists: Vec<Arc<[Scope]>>,
 }
 
 impl Grant {
     /// The grant of these lists, the asking token's first.
-    pub const fn new(lists: Vec<Vec<Scope>>) -> Self {
+    pub const fn new(lists: Vec<Arc<[Scope]>>) -> Self {
         Self { lists }
     }
 
@@ -91,7 +93,7 @@ impl Grant {
 
     /// Every refusal of the chain: what a token without a parent must carry itself.
     pub fn refusals(&self) -> impl Iterator<Item = &Scope> {
-        self.lists.iter().flatten().filter(|scope| scope.refuses())
+        self.lists.iter().flat_map(|list| list.iter()).filter(|scope| scope.refuses())
     }
 
     /// The scope of the first list that allows, when all lists allow; `Err` with the refusal that forbids.
