@@ -1,3 +1,4 @@
 //! coffer
 pub mod fault;
 pub mod model;
+pub mod store;
