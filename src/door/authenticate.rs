@@ -46,7 +46,11 @@ async fn bearer(
     let id = token_id(hashed.bytes());
     let invalid = || Refusal::Unauthenticated(TokenProblem::Invalid);
     let named = |refusal| (refusal, Some(id));
-    let token = view.find_token(id).await.map_err(named)?.ok_or_else(|| (invalid(), None))?;
+    let token = view
+        .find_token(id)
+        .await
+        .map_err(named)?
+        .ok_or_else(|| (invalid(), None))?;
     if !bool::from(token.mac.ct_eq(hashed.bytes())) {
         return Err((invalid(), None));
     }
@@ -56,7 +60,11 @@ async fn bearer(
     for _ in 0..=Token::DEPTH_MAX {
         let Some(parent) = above else { break };
         let revoked = || named(Refusal::Unauthenticated(TokenProblem::Revoked));
-        let parent = view.find_token(parent).await.map_err(named)?.ok_or_else(revoked)?;
+        let parent = view
+            .find_token(parent)
+            .await
+            .map_err(named)?
+            .ok_or_else(revoked)?;
         alive(&parent, now).map_err(named)?;
         lists.push(Arc::clone(&parent.scopes));
         above = parent.parent;
@@ -65,7 +73,11 @@ async fn bearer(
         return Err(named(Refusal::Tampered));
     }
     let revoked = || named(Refusal::Unauthenticated(TokenProblem::Revoked));
-    let principal = view.find_principal(token.principal).await.map_err(named)?.ok_or_else(revoked)?;
+    let principal = view
+        .find_principal(token.principal)
+        .await
+        .map_err(named)?
+        .ok_or_else(revoked)?;
     lists.push(Arc::clone(&principal.bindings));
     Ok(Bearer {
         principal: principal.id,

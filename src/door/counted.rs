@@ -47,7 +47,11 @@ pub(super) struct Counted(Mutex<HashMap<(Option<IpAddr>, Turned), u64>>);
 impl Counted {
     fn count(&self, source: Option<IpAddr>, why: Turned) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = if counts.len() < SOURCES_MAX || counts.contains_key(&(source, why)) { source } else { None };
+        let key = if counts.len() < SOURCES_MAX || counts.contains_key(&(source, why)) {
+            source
+        } else {
+            None
+        };
         *counts.entry((key, why)).or_insert(0) += 1;
     }
 
@@ -56,7 +60,8 @@ impl Counted {
         counts
             .into_iter()
             .map(|((source, why), count)| {
-                let source = source.map_or_else(|| "others".to_owned(), |source| source.to_string());
+                let source =
+                    source.map_or_else(|| "others".to_owned(), |source| source.to_string());
                 (format!("{source} {}", why.as_str()), count.to_string())
             })
             .collect()
@@ -65,7 +70,11 @@ impl Counted {
 
 impl Shared {
     pub(super) fn count_unauthenticated(&self, request: &Request, problem: TokenProblem) {
-        let why = if problem == TokenProblem::Missing { Turned::Missing } else { Turned::Malformed };
+        let why = if problem == TokenProblem::Missing {
+            Turned::Missing
+        } else {
+            Turned::Malformed
+        };
         self.counted.count(request.source, why);
     }
 }

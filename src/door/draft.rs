@@ -66,7 +66,10 @@ type Deciding = Pin<Box<dyn Future<Output = Result<Draft, Refusal>> + Send>>;
 pub(super) struct Deferred(Box<dyn FnOnce(Arc<tokio::sync::Mutex<Writer>>) -> Deciding + Send>);
 
 impl Deferred {
-    pub(super) async fn decide(self, writer: Arc<tokio::sync::Mutex<Writer>>) -> Result<Draft, Refusal> {
+    pub(super) async fn decide(
+        self,
+        writer: Arc<tokio::sync::Mutex<Writer>>,
+    ) -> Result<Draft, Refusal> {
         (self.0)(writer).await
     }
 }
@@ -128,7 +131,12 @@ impl<O: Operation> Attempt<O> {
         caller: &Caller,
         view: &View,
     ) -> Result<super::Decision<O::Reply>, Refusal> {
-        let cx = Cx { now, entropy: &*shared.entropy, keys: &shared.keys, caller };
+        let cx = Cx {
+            now,
+            entropy: &*shared.entropy,
+            keys: &shared.keys,
+            caller,
+        };
         self.operation.decide(&cx, view).await
     }
 
@@ -166,15 +174,32 @@ fn finish<R>(
             if decision.metadata.is_some() {
                 record.metadata = decision.metadata;
             }
-            let answer = Answer { reply: decision.reply, status: decision.status };
-            (Draft { record, relied, changes: decision.changes }, Ok(answer))
+            let answer = Answer {
+                reply: decision.reply,
+                status: decision.status,
+            };
+            (
+                Draft {
+                    record,
+                    relied,
+                    changes: decision.changes,
+                },
+                Ok(answer),
+            )
         }
         Err(refusal) => {
             // An operation that asks the grant itself may refuse what the door let in.
             record.allowed &= !matches!(refusal, Refusal::Forbidden | Refusal::Unauthenticated(_));
             record.status = refusal.status();
             record.code = refusal.code();
-            (Draft { record, relied, changes: Changes::default() }, Err(refusal))
+            (
+                Draft {
+                    record,
+                    relied,
+                    changes: Changes::default(),
+                },
+                Err(refusal),
+            )
         }
     }
 }
@@ -184,7 +209,10 @@ impl Door {
     ///
     /// # Errors
     /// Only what could not be decided or recorded at all.
-    #[allow(clippy::type_complexity, reason = "an outcome and, when stored, the answer or the refusal")]
+    #[allow(
+        clippy::type_complexity,
+        reason = "an outcome and, when stored, the answer or the refusal"
+    )]
     pub(super) async fn attempt<O: Operation>(
         &self,
         attempt: &Arc<Attempt<O>>,
@@ -201,7 +229,10 @@ impl Door {
             return Ok((shared.queue.read(draft).await, Some(answer)));
         }
         if tried < 2 {
-            return Ok((shared.queue.command(Command::Decided(draft)).await, Some(answer)));
+            return Ok((
+                shared.queue.command(Command::Decided(draft)).await,
+                Some(answer),
+            ));
         }
         let slot = Arc::new(Mutex::new(None));
         let deferred = defer(Arc::clone(shared), Arc::clone(attempt), Arc::clone(&slot));
@@ -213,7 +244,11 @@ impl Door {
 
 type Slot<R> = Arc<Mutex<Option<Result<Answer<R>, Refusal>>>>;
 
-fn defer<O: Operation>(shared: Arc<Shared>, attempt: Arc<Attempt<O>>, slot: Slot<O::Reply>) -> Deferred {
+fn defer<O: Operation>(
+    shared: Arc<Shared>,
+    attempt: Arc<Attempt<O>>,
+    slot: Slot<O::Reply>,
+) -> Deferred {
     Deferred(Box::new(move |writer| {
         Box::pin(async move {
             let view = View::locked(Arc::clone(&shared), writer);

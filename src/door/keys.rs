@@ -33,7 +33,8 @@ pub fn key_row(wrapped: WrappedKey) -> KeyRow {
 
 fn wrapped(row: &KeyRow, project: Option<ProjectId>) -> Option<WrappedKey> {
     let (_, kind) = KINDS.into_iter().find(|(kind, _)| *kind == row.kind)?;
-    let environment = (kind == crypto::KeyKind::Environment).then(|| Uuid::from_bytes(row.environment));
+    let environment =
+        (kind == crypto::KeyKind::Environment).then(|| Uuid::from_bytes(row.environment));
     Some(WrappedKey {
         kind,
         project: project.map(ProjectId::uuid),
@@ -44,7 +45,11 @@ fn wrapped(row: &KeyRow, project: Option<ProjectId>) -> Option<WrappedKey> {
 }
 
 /// Opens an environment's key.
-pub(super) fn environment_key(keys: &Keyring, project: ProjectId, row: &KeyRow) -> Result<EnvironmentKey, CryptoError> {
+pub(super) fn environment_key(
+    keys: &Keyring,
+    project: ProjectId,
+    row: &KeyRow,
+) -> Result<EnvironmentKey, CryptoError> {
     keys.open_environment_key(&wrapped(row, Some(project)).ok_or(CryptoError)?)
 }
 
@@ -52,7 +57,11 @@ pub(super) fn environment_key(keys: &Keyring, project: ProjectId, row: &KeyRow) 
 ///
 /// # Errors
 /// A key is missing, does not open, or is there twice.
-pub fn open_keyring(root: RootKey, cluster: ClusterId, rows: &[KeyRow]) -> Result<Keyring, CryptoError> {
+pub fn open_keyring(
+    root: RootKey,
+    cluster: ClusterId,
+    rows: &[KeyRow],
+) -> Result<Keyring, CryptoError> {
     let mine = rows.iter().filter(|row| row.kind != KeyKind::Environment);
     let wrapped: Vec<_> = mine.filter_map(|row| wrapped(row, None)).collect();
     Keyring::open(root, cluster.uuid(), &wrapped)

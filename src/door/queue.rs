@@ -24,7 +24,10 @@ pub(super) struct Batch<T> {
 
 impl<T> Batch<T> {
     fn new() -> Self {
-        Self { drafts: Vec::new(), done: Arc::new(SetOnce::new()) }
+        Self {
+            drafts: Vec::new(),
+            done: Arc::new(SetOnce::new()),
+        }
     }
 
     /// Takes the drafts out; the answerer tells those who wait.
@@ -59,7 +62,10 @@ pub(super) struct Queue {
 impl Queue {
     pub(super) fn new() -> Self {
         Self {
-            waiting: Mutex::new(Waiting { reads: Batch::new(), commands: Batch::new() }),
+            waiting: Mutex::new(Waiting {
+                reads: Batch::new(),
+                commands: Batch::new(),
+            }),
             wake: Notify::new(),
             closing: AtomicBool::new(false),
             closed: SetOnce::new(),
@@ -98,6 +104,11 @@ impl Queue {
         self.wake.notified().await;
     }
 
+    /// Lets the ledger look again.
+    pub(super) fn wake(&self) {
+        self.wake.notify_one();
+    }
+
     pub(super) fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Acquire)
     }
@@ -123,7 +134,11 @@ impl Queue {
         self.fenced.wait().await;
     }
 
-    async fn join<T>(&self, draft: T, queue: impl FnOnce(&mut Waiting) -> &mut Batch<T>) -> Outcome {
+    async fn join<T>(
+        &self,
+        draft: T,
+        queue: impl FnOnce(&mut Waiting) -> &mut Batch<T>,
+    ) -> Outcome {
         let (index, done) = {
             let mut waiting = self.lock();
             let full = waiting.reads.drafts.len() + waiting.commands.drafts.len() >= WAITING_MAX;
@@ -135,7 +150,11 @@ impl Queue {
             (batch.drafts.len() - 1, Arc::clone(&batch.done))
         };
         self.wake.notify_one();
-        done.wait().await.get(index).copied().unwrap_or(Outcome::Lost)
+        done.wait()
+            .await
+            .get(index)
+            .copied()
+            .unwrap_or(Outcome::Lost)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {

@@ -62,7 +62,12 @@ pub(super) struct Gathering {
 
 impl Gathering {
     /// A segment that begins where the tree ends.
-    pub(super) fn new(stream: StreamId, tree: &Frontier, last: Timestamp, entropy: &dyn Entropy) -> Self {
+    pub(super) fn new(
+        stream: StreamId,
+        tree: &Frontier,
+        last: Timestamp,
+        entropy: &dyn Entropy,
+    ) -> Self {
         let mut seed = [0; 32];
         entropy.fill(&mut seed);
         Self {
@@ -113,9 +118,16 @@ impl Gathering {
             action: record.action.into(),
             resource: (&*record.resource).into(),
             version: record.version,
-            verdict: if record.allowed { Verdict::Allowed } else { Verdict::Refused },
+            verdict: if record.allowed {
+                Verdict::Allowed
+            } else {
+                Verdict::Refused
+            },
             scope: record.scope.as_deref().map(Into::into),
-            outcome: Told { code: record.code.into(), status: record.status },
+            outcome: Told {
+                code: record.code.into(),
+                status: record.status,
+            },
             request: Some((&*record.id).into()),
             metadata: record.metadata.as_ref().map(std::borrow::Cow::Borrowed),
             digest: record.digest,
@@ -135,14 +147,27 @@ impl Gathering {
     ///
     /// # Errors
     /// Only if sealing or compressing fails.
-    pub(super) fn seal(self, keys: &Keyring, entropy: &dyn Entropy, seq: u64) -> Result<SegmentRow, CryptoError> {
+    pub(super) fn seal(
+        self,
+        keys: &Keyring,
+        entropy: &dyn Entropy,
+        seq: u64,
+    ) -> Result<SegmentRow, CryptoError> {
         let mut plain = Vec::with_capacity(1 + 4 + self.lines.len() + self.words.len());
         plain.push(FORMAT);
-        plain.extend_from_slice(&u32::try_from(self.lines.len()).map_err(|_| CryptoError)?.to_be_bytes());
+        plain.extend_from_slice(
+            &u32::try_from(self.lines.len())
+                .map_err(|_| CryptoError)?
+                .to_be_bytes(),
+        );
         plain.extend_from_slice(&self.lines);
         plain.extend_from_slice(&self.words);
-        let mut packed = u32::try_from(plain.len()).map_err(|_| CryptoError)?.to_be_bytes().to_vec();
-        packed.extend_from_slice(&zstd::bulk::compress(&plain, ZSTD_LEVEL).map_err(|_| CryptoError)?);
+        let mut packed = u32::try_from(plain.len())
+            .map_err(|_| CryptoError)?
+            .to_be_bytes()
+            .to_vec();
+        packed
+            .extend_from_slice(&zstd::bulk::compress(&plain, ZSTD_LEVEL).map_err(|_| CryptoError)?);
         let summary = serde_json::to_vec(&self.summary).map_err(|_| CryptoError)?;
         let stream = self.stream.uuid();
         Ok(SegmentRow {
@@ -157,15 +182,24 @@ impl Gathering {
 
     /// A salt that only who opens the segment can know: SHA-256 of the segment's seed and the index, cut to 128 bits.
     fn salt(&self) -> [u8; 16] {
-        let hash = Sha256::new().chain_update(self.seed).chain_update(self.tree.size().to_be_bytes()).finalize();
+        let hash = Sha256::new()
+            .chain_update(self.seed)
+            .chain_update(self.tree.size().to_be_bytes())
+            .finalize();
         let mut salt = [0; 16];
         salt.copy_from_slice(&hash[..16]);
         salt
     }
 
     fn add_words(&mut self, changes: &Changes) {
-        let put = changes.documents.iter().map(|row| (row.kind, row.id, Sha256::digest(&row.sealed).into()));
-        let gone = changes.dead_documents.iter().map(|(kind, id)| (*kind, *id, GONE));
+        let put = changes
+            .documents
+            .iter()
+            .map(|row| (row.kind, row.id, Sha256::digest(&row.sealed).into()));
+        let gone = changes
+            .dead_documents
+            .iter()
+            .map(|(kind, id)| (*kind, *id, GONE));
         for (kind, id, digest) in put.chain(gone) {
             let digest: [u8; 32] = digest;
             self.words.extend_from_slice(&self.count.to_be_bytes());
@@ -181,10 +215,18 @@ impl Gathering {
             self.summary.from = time;
         }
         self.summary.to = time;
-        if let Some(principal) = record.principal.as_deref().filter(|name| !self.summary.principals.contains(*name)) {
+        if let Some(principal) = record
+            .principal
+            .as_deref()
+            .filter(|name| !self.summary.principals.contains(*name))
+        {
             self.summary.principals.insert(principal.to_owned());
         }
-        let end = record.resource.match_indices('/').nth(1).map_or(record.resource.len(), |(at, _)| at);
+        let end = record
+            .resource
+            .match_indices('/')
+            .nth(1)
+            .map_or(record.resource.len(), |(at, _)| at);
         let place = &record.resource[..end];
         if !self.summary.places.contains(place) {
             self.summary.places.insert(place.to_owned());
@@ -208,38 +250,57 @@ impl Opened {
     /// It is not of this place, or was changed.
     pub(super) fn open(keys: &Keyring, row: &SegmentRow) -> Result<Self, CryptoError> {
         let packed = keys.open_segment(row.stream.uuid(), row.first, row.count, &row.sealed)?;
-        let (length, packed) = packed.expose().split_first_chunk::<4>().ok_or(CryptoError)?;
+        let (length, packed) = packed
+            .expose()
+            .split_first_chunk::<4>()
+            .ok_or(CryptoError)?;
         let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| CryptoError)?;
         if length > SEGMENT_BYTES_MAX {
             return Err(CryptoError);
         }
         let plain = zstd::bulk::decompress(packed, length).map_err(|_| CryptoError)?;
-        let head: [u8; 5] = plain.get(..5).and_then(|head| head.try_into().ok()).ok_or(CryptoError)?;
+        let head: [u8; 5] = plain
+            .get(..5)
+            .and_then(|head| head.try_into().ok())
+            .ok_or(CryptoError)?;
         let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]);
         let end = 5 + usize::try_from(length).map_err(|_| CryptoError)?;
-        let whole = head[0] == FORMAT && end <= plain.len() && (plain.len() - end).is_multiple_of(WORD_BYTES);
-        let opened = whole.then_some(Self { plain, lines: 5..end }).ok_or(CryptoError)?;
+        let whole = head[0] == FORMAT
+            && end <= plain.len()
+            && (plain.len() - end).is_multiple_of(WORD_BYTES);
+        let opened = whole
+            .then_some(Self {
+                plain,
+                lines: 5..end,
+            })
+            .ok_or(CryptoError)?;
         let count = opened.lines().count();
-        (count == usize::try_from(row.count).unwrap_or(usize::MAX)).then_some(opened).ok_or(CryptoError)
+        (count == usize::try_from(row.count).unwrap_or(usize::MAX))
+            .then_some(opened)
+            .ok_or(CryptoError)
     }
 
     /// The records' lines, without newlines.
     pub(super) fn lines(&self) -> impl Iterator<Item = &[u8]> {
-        self.plain[self.lines.clone()].split_inclusive(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\n").unwrap_or(line))
+        self.plain[self.lines.clone()]
+            .split_inclusive(|byte| *byte == b'\n')
+            .map(|line| line.strip_suffix(b"\n").unwrap_or(line))
     }
 
     /// The last words on documents that its records speak.
     pub(super) fn words(&self) -> impl Iterator<Item = Option<Word>> {
-        self.plain[self.lines.end..].chunks_exact(WORD_BYTES).map(|bytes| {
-            let (record, rest) = bytes.split_first_chunk::<4>()?;
-            let (kind, rest) = rest.split_first()?;
-            let (id, digest) = rest.split_first_chunk::<16>()?;
-            Some(Word {
-                record: u32::from_be_bytes(*record),
-                kind: DocumentKind::from_number(i64::from(*kind))?,
-                id: *id,
-                digest: digest.try_into().ok()?,
+        self.plain[self.lines.end..]
+            .chunks_exact(WORD_BYTES)
+            .map(|bytes| {
+                let (record, rest) = bytes.split_first_chunk::<4>()?;
+                let (kind, rest) = rest.split_first()?;
+                let (id, digest) = rest.split_first_chunk::<16>()?;
+                Some(Word {
+                    record: u32::from_be_bytes(*record),
+                    kind: DocumentKind::from_number(i64::from(*kind))?,
+                    id: *id,
+                    digest: digest.try_into().ok()?,
+                })
             })
-        })
     }
 }

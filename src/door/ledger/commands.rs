@@ -10,12 +10,16 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use super::follow::NOTES_MAX;
-use super::reads::Settled;
 use super::{Fenced, Ledger, Next, Trouble};
 use crate::door::draft::{Command, Draft, Outcome};
 use crate::door::history::Standing;
 use crate::model::{Changes, Ref, WorldRow};
 use crate::store::{Stamp, StoreError, Writer};
+
+/// Notes are pruned every so many changes.
+const PRUNE_EVERY: u64 = 1_024;
+/// Changes whose notes are kept.
+const NOTES_KEPT: u64 = 1_000_000;
 
 /// A batch under the lock.
 struct Locked {
@@ -27,40 +31,119 @@ struct Locked {
     changed: bool,
 }
 
+/// What becomes of commands and of the reads that ride with them.
+struct Outcomes {
+    commands: Vec<Outcome>,
+    reads: Vec<Outcome>,
+}
+
 impl Ledger {
     /// Commits the commands that wait, and the reads with them.
     pub(super) async fn commit(&mut self, writer: Writer, world: WorldRow) -> Result<(), Fenced> {
         let (commands, tell_commands) = self.shared.queue.take_commands().split();
         let (reads, tell_reads) = self.shared.queue.take_reads().split();
-        let (count, read_count) = (commands.len(), reads.len());
-        let alone = count == 1;
-        let mut outcomes = vec![Outcome::Again; count];
-        let mut read_outcomes = vec![Outcome::Again; read_count];
-        let tried = self.try_commands(writer, world, commands, &reads, (&mut outcomes, &mut read_outcomes)).await;
-        let settled = match tried {
-            Ok(()) => Ok(()),
-            Err(Trouble::Unstored(error)) => {
-                tracing::warn!(%error, commands = count, "a batch of commands was not stored");
-                // One by one: whoever is decided again meets the next batch; a command that failed alone has failed.
-                outcomes.fill(if alone { Outcome::Lost } else { Outcome::Again });
-                read_outcomes.fill(Outcome::Again);
-                self.split_next = !alone;
-                self.recover_quietly().await
-            }
-            Err(trouble) => match self.settle(trouble, count + read_count).await {
-                Ok(settled) => {
-                    spread(&settled, &mut outcomes, &mut read_outcomes);
-                    Ok(())
-                }
-                Err(Settled { outcomes: settled, fenced }) => {
-                    spread(&settled, &mut outcomes, &mut read_outcomes);
-                    Err(fenced)
-                }
-            },
+        let alone = commands.len() == 1;
+        let mut outcomes = Outcomes {
+            commands: vec![Outcome::Again; commands.len()],
+            reads: vec![Outcome::Again; reads.len()],
         };
-        tell_commands.answer(outcomes);
-        tell_reads.answer(read_outcomes);
+        let settled = if self.one_by_one {
+            self.one_by_one = false;
+            self.commit_each((writer, world), commands, &mut outcomes)
+                .await
+        } else {
+            match self
+                .try_commands(writer, world, commands, &reads, &mut outcomes)
+                .await
+            {
+                Ok(()) => Ok(()),
+                Err(trouble) => {
+                    // A batch failed of which nothing is stored: those who come back go one by one.
+                    self.one_by_one = matches!(trouble, Trouble::Unstored(_)) && !alone;
+                    self.settle(
+                        trouble,
+                        &mut [&mut outcomes.commands, &mut outcomes.reads],
+                        alone,
+                    )
+                    .await
+                }
+            }
+        };
+        tell_commands.answer(outcomes.commands);
+        tell_reads.answer(outcomes.reads);
         settled
+    }
+
+    /// Each command in a transaction of its own, so that the one at fault fails alone.
+    async fn commit_each(
+        &mut self,
+        (writer, world): (Writer, WorldRow),
+        commands: Vec<Command>,
+        outcomes: &mut Outcomes,
+    ) -> Result<(), Fenced> {
+        let mut locked = Some((writer, world));
+        for (command, outcome) in commands.into_iter().zip(&mut outcomes.commands) {
+            let Some((writer, world)) = (match locked.take() {
+                Some(locked) => Some(locked),
+                None => self.lock_again().await,
+            }) else {
+                continue;
+            };
+            let mut one = Outcomes {
+                commands: vec![Outcome::Again],
+                reads: Vec::new(),
+            };
+            if let Err(trouble) = self
+                .try_commands(writer, world, vec![command], &[], &mut one)
+                .await
+            {
+                let settled = self.settle(trouble, &mut [&mut one.commands], true).await;
+                *outcome = one.commands[0];
+                settled?;
+            }
+            *outcome = one.commands[0];
+        }
+        if let Some((mut writer, _)) = locked
+            && writer.rollback().await.is_ok()
+        {
+            self.give_back(writer);
+        }
+        Ok(())
+    }
+
+    /// One command under a lock that is held already, before anything is served.
+    pub(super) async fn commit_one(
+        &mut self,
+        writer: Writer,
+        world: WorldRow,
+        command: Command,
+    ) -> Result<Outcome, StoreError> {
+        let mut one = Outcomes {
+            commands: vec![Outcome::Again],
+            reads: Vec::new(),
+        };
+        match self
+            .try_commands(writer, world, vec![command], &[], &mut one)
+            .await
+        {
+            Ok(()) => Ok(one.commands[0]),
+            Err(Trouble::Unstored(error)) => Err(error),
+            Err(Trouble::Unknown(_) | Trouble::Fenced(_)) => Err(StoreError::Lost),
+        }
+    }
+
+    async fn lock_again(&mut self) -> Option<(Writer, WorldRow)> {
+        let mut writer = match self.take_idle() {
+            Some(writer) => writer,
+            None => self.shared.store.writer().await.ok()?,
+        };
+        match writer.lock().await {
+            Ok(world) => Some((writer, world)),
+            Err(error) => {
+                tracing::warn!(%error, "the world's lock was not granted");
+                None
+            }
+        }
     }
 
     async fn try_commands(
@@ -69,17 +152,22 @@ impl Ledger {
         world: WorldRow,
         commands: Vec<Command>,
         reads: &[Draft],
-        (outcomes, read_outcomes): (&mut [Outcome], &mut [Outcome]),
+        outcomes: &mut Outcomes,
     ) -> Result<(), Trouble> {
         let at = self.shared.history.at();
         if (world.seq, world.mark) != (at.seq, at.mark) {
-            let notes = writer.list_notes(at.seq, NOTES_MAX).await.map_err(Trouble::Unstored)?;
+            let (notes, _) = writer
+                .list_notes(&at, NOTES_MAX)
+                .await
+                .map_err(Trouble::Unstored)?;
             self.follow(&world, notes)?;
         }
         let mut batch = Locked::new(writer, world);
-        for (command, outcome) in commands.into_iter().zip(outcomes.iter_mut()) {
+        for (command, outcome) in commands.into_iter().zip(&mut outcomes.commands) {
             *outcome = match command {
-                Command::Decided(draft) => batch.accept_if(self.shared.history.standing(&draft.relied), draft),
+                Command::Decided(draft) => {
+                    batch.accept_if(self.shared.history.standing(&draft.relied), draft)
+                }
                 Command::Deferred(deferred) => {
                     batch.write().await.map_err(Trouble::Unstored)?;
                     match deferred.decide(Arc::clone(&batch.writer)).await {
@@ -89,10 +177,11 @@ impl Ledger {
                 }
             };
         }
-        if !batch.changed {
-            return self.without_changes(batch, reads, (outcomes, read_outcomes)).await;
+        if batch.changed {
+            self.conclude(batch, reads, outcomes).await
+        } else {
+            self.without_changes(batch, reads, outcomes).await
         }
-        self.conclude(batch, reads, (outcomes, read_outcomes)).await
     }
 
     /// Nothing remains to change: no lock is needed for what there is to say.
@@ -100,74 +189,100 @@ impl Ledger {
         &mut self,
         batch: Locked,
         reads: &[Draft],
-        (outcomes, read_outcomes): (&mut [Outcome], &mut [Outcome]),
+        outcomes: &mut Outcomes,
     ) -> Result<(), Trouble> {
-        let (mut writer, accepted) = (batch.writer, batch.accepted);
-        writer.lock().await.rollback().await.map_err(Trouble::Unstored)?;
-        if let Some(writer) = Arc::get_mut(&mut writer).is_some().then(|| Arc::into_inner(writer)).flatten() {
-            self.give_back(writer.into_inner());
-        }
+        let accepted = batch.accepted;
+        let mut writer = released(batch.writer)?;
+        writer.rollback().await.map_err(Trouble::Unstored)?;
+        self.give_back(writer);
         let said: Vec<Draft> = accepted.iter().chain(reads).cloned().collect();
         if said.is_empty() {
             return Ok(());
         }
-        if self.main.is_none() {
-            return Err(Trouble::Unstored(StoreError::Lost));
-        }
-        let stored = self.try_reads(&said).await?;
-        let (own, rest) = stored.split_at(accepted.len());
-        for (outcome, own) in outcomes.iter_mut().filter(|outcome| **outcome == Outcome::Stored).zip(own) {
+        let mut told = vec![Outcome::Again; said.len()];
+        let tried = self.try_reads(&said, &mut told).await;
+        let (own, rest) = told.split_at(accepted.len());
+        for (outcome, own) in outcomes
+            .commands
+            .iter_mut()
+            .filter(|outcome| **outcome == Outcome::Stored)
+            .zip(own)
+        {
             *outcome = *own;
         }
-        read_outcomes.copy_from_slice(rest);
-        Ok(())
+        outcomes.reads.copy_from_slice(rest);
+        tried
     }
 
     async fn conclude(
         &mut self,
         mut batch: Locked,
         reads: &[Draft],
-        (outcomes, read_outcomes): (&mut [Outcome], &mut [Outcome]),
+        outcomes: &mut Outcomes,
     ) -> Result<(), Trouble> {
         batch.write().await.map_err(Trouble::Unstored)?;
-        let holding: Vec<usize> = (0..reads.len())
-            .filter(|index| self.shared.history.standing(&reads[*index].relied) == Standing::Holds)
-            .collect();
+        for (read, outcome) in reads.iter().zip(&mut outcomes.reads) {
+            let holds = self.shared.history.standing(&read.relied) == Standing::Holds;
+            *outcome = if holds {
+                Outcome::Stored
+            } else {
+                Outcome::Again
+            };
+        }
         let seq = batch.world.seq + 1;
-        let mut refs: Vec<Ref> = batch.touched.iter().copied().collect();
-        refs.sort_unstable();
+        let refs = batch.refs();
         let bytes: Vec<u8> = refs.iter().flat_map(|at| *at.as_bytes()).collect();
         let mut nonce = [0; 16];
         self.shared.entropy.fill(&mut nonce);
-        let mark = self.shared.keys.mark_mac().mark(&batch.world.mark, seq, &nonce, &bytes);
-        let said = self.matters.iter().chain(holding.iter().map(|index| &reads[*index])).chain(&batch.accepted);
-        let mut next = Next::gather(&self.shared, &self.tree, self.last, seq, said)
-            .map_err(|_| Trouble::Unstored(StoreError::Broken("a segment could not be sealed".to_owned())))?;
+        let mark = self
+            .shared
+            .keys
+            .mark_mac()
+            .mark(&batch.world.mark, seq, &nonce, &bytes);
+        let holding = reads
+            .iter()
+            .zip(&outcomes.reads)
+            .filter(|(_, outcome)| **outcome == Outcome::Stored);
+        let said = self
+            .matters
+            .iter()
+            .chain(holding.map(|(read, _)| read))
+            .chain(&batch.accepted);
+        let mut next = self.gather(seq, said)?;
         if !next.unfit.is_empty() {
-            // A change without its record may not be: the whole batch goes back, and each alone.
-            return Err(Trouble::Unstored(StoreError::Broken("a record is past its limits".to_owned())));
+            // A change without its record may not be: the whole batch goes back.
+            return Err(Trouble::Unstored(StoreError::Broken(
+                "a record is past its limits".to_owned(),
+            )));
         }
-        next.change = Some((Stamp { seq, mark }, refs.into_boxed_slice()));
-        let world = WorldRow { seq, mark, prev: batch.world.mark, ..batch.world };
-        let mut writer = batch.writer.lock().await;
-        let moved = writer.conclude(&world, nonce, &bytes, &next.batch(self.epoch)).await.map_err(Trouble::Unstored)?;
+        next.change = Some((Stamp { seq, mark }, refs));
+        let world = WorldRow {
+            seq,
+            mark,
+            prev: batch.world.mark,
+            ..batch.world
+        };
+        let mut writer = released(batch.writer)?;
+        if seq.is_multiple_of(PRUNE_EVERY) {
+            writer
+                .prune_notes(seq.saturating_sub(NOTES_KEPT))
+                .await
+                .map_err(Trouble::Unstored)?;
+        }
+        let moved = writer
+            .conclude(&world, nonce, &bytes, &next.batch(self.epoch))
+            .await
+            .map_err(Trouble::Unstored)?;
         if !moved {
-            // Whether this rollback arrives or not: the connection is thrown away, and nothing was committed.
-            drop(writer);
+            // The connection is thrown away with its transaction: nothing was committed.
             return Err(Trouble::Fenced(None));
         }
-        if writer.commit().await.is_err() {
+        if let Err(error) = writer.commit().await {
+            tracing::warn!(%error, "a commit's outcome is not known");
             return Err(Trouble::Unknown(Box::new(next)));
         }
-        drop(writer);
-        if let Some(writer) = Arc::into_inner(batch.writer) {
-            self.give_back(writer.into_inner());
-        }
+        self.give_back(writer);
         self.become_next(next);
-        for index in holding {
-            read_outcomes[index] = Outcome::Stored;
-        }
-        debug_assert!(outcomes.contains(&Outcome::Stored), "a batch with changes has a command that made them");
         Ok(())
     }
 }
@@ -186,7 +301,11 @@ impl Locked {
 
     /// Accepts a draft that neither a note nor an earlier command of this batch has touched.
     fn accept_if(&mut self, standing: Standing, draft: Draft) -> Outcome {
-        let own = draft.relied.refs.iter().any(|(at, _)| self.touched.contains(at));
+        let own = draft
+            .relied
+            .refs
+            .iter()
+            .any(|(at, _)| self.touched.contains(at));
         if standing != Standing::Holds || own {
             return Outcome::Again;
         }
@@ -209,13 +328,37 @@ impl Locked {
         let changes = std::mem::take(&mut self.unwritten);
         self.writer.lock().await.write(&changes).await
     }
+
+    fn refs(&self) -> Box<[Ref]> {
+        let mut refs: Vec<Ref> = self.touched.iter().copied().collect();
+        refs.sort_unstable();
+        refs.into_boxed_slice()
+    }
 }
 
-fn spread(settled: &[Outcome], outcomes: &mut [Outcome], read_outcomes: &mut [Outcome]) {
-    let one = settled.first().copied().unwrap_or(Outcome::Lost);
-    // What had been sent back anyway stays so; only those that were in the batch share its fate.
-    for outcome in outcomes.iter_mut().filter(|outcome| **outcome == Outcome::Stored) {
-        *outcome = one;
+/// The writer, from which every view of the batch is gone by now.
+fn released(writer: Arc<Mutex<Writer>>) -> Result<Writer, Trouble> {
+    let held = || {
+        Trouble::Unstored(StoreError::Broken(
+            "a decision outlived its batch".to_owned(),
+        ))
+    };
+    Arc::into_inner(writer)
+        .map(Mutex::into_inner)
+        .ok_or_else(held)
+}
+
+impl Ledger {
+    /// Gathers drafts behind the tree as it stands.
+    pub(super) fn gather<'a>(
+        &self,
+        seq: u64,
+        drafts: impl IntoIterator<Item = &'a Draft>,
+    ) -> Result<Next, Trouble> {
+        Next::gather(&self.shared, &self.tree, self.last, seq, drafts).map_err(|_| {
+            Trouble::Unstored(StoreError::Broken(
+                "a segment could not be sealed".to_owned(),
+            ))
+        })
     }
-    read_outcomes.fill(if one == Outcome::Stored { Outcome::Again } else { one });
 }

@@ -16,8 +16,25 @@ impl Ledger {
     /// Reads what changed since, outside of any batch.
     pub(super) async fn catch_up(&mut self) -> Result<(), Trouble> {
         let at = self.shared.history.at();
-        let Some(main) = self.main.as_mut() else { return Ok(()) };
-        let (world, notes) = main.follow(&at, NOTES_MAX).await.map_err(Trouble::Unstored)?;
+        let Some(main) = self.main.as_mut() else {
+            return Ok(());
+        };
+        let world = main
+            .within()
+            .find_world()
+            .await
+            .map_err(Trouble::Unstored)?;
+        let (notes, _) = main
+            .list_notes(&at, NOTES_MAX)
+            .await
+            .map_err(Trouble::Unstored)?;
+        let Some(mut world) = world else {
+            return Err(Trouble::Fenced(None));
+        };
+        // Changes may have come between the two looks: the notes, which verify themselves, say how far.
+        if let Some(last) = notes.last().filter(|last| last.seq > world.seq) {
+            (world.seq, world.mark) = (last.seq, last.mark);
+        }
         self.follow(&world, notes)
     }
 
@@ -27,7 +44,10 @@ impl Ledger {
             return Err(Trouble::Fenced(None));
         }
         let at = self.shared.history.at();
-        let to = Stamp { seq: world.seq, mark: world.mark };
+        let to = Stamp {
+            seq: world.seq,
+            mark: world.mark,
+        };
         if (at.seq, at.mark) == (to.seq, to.mark) {
             return Ok(());
         }
@@ -38,15 +58,28 @@ impl Ledger {
                 }
             }
             None => {
-                tracing::warn!(from = at.seq, to = to.seq, "the change sequence does not continue this node's history; its cache is dropped");
+                tracing::warn!(
+                    from = at.seq,
+                    to = to.seq,
+                    "the change sequence does not continue this node's history; its cache is dropped"
+                );
                 self.shared.history.reset(&self.shared.cache, to);
-                self.add_matter(matter(self, "history-dropped", [("from", at.seq), ("to", to.seq)]));
+                self.add_matter(matter(
+                    self,
+                    "history-dropped",
+                    [("from", at.seq), ("to", to.seq)],
+                ));
             }
         }
         Ok(())
     }
 
-    fn verified(&self, mut at: Stamp, to: &Stamp, notes: Vec<NoteRow>) -> Option<Vec<(Stamp, Box<[Ref]>)>> {
+    fn verified(
+        &self,
+        mut at: Stamp,
+        to: &Stamp,
+        notes: Vec<NoteRow>,
+    ) -> Option<Vec<(Stamp, Box<[Ref]>)>> {
         let mark_mac = self.shared.keys.mark_mac();
         let mut changes = Vec::with_capacity(notes.len());
         for note in notes {
@@ -55,7 +88,10 @@ impl Ledger {
             if !next {
                 return None;
             }
-            at = Stamp { seq: note.seq, mark: note.mark };
+            at = Stamp {
+                seq: note.seq,
+                mark: note.mark,
+            };
             changes.push((at, split_refs(&note.refs)?));
         }
         ((at.seq, at.mark) == (to.seq, to.mark)).then_some(changes)
@@ -64,13 +100,21 @@ impl Ledger {
 
 fn split_refs(bytes: &[u8]) -> Option<Box<[Ref]>> {
     let (refs, rest) = bytes.as_chunks::<{ Ref::BYTES }>();
-    rest.is_empty().then(|| refs.iter().map(|bytes| Ref::from_bytes(*bytes)).collect())
+    rest.is_empty()
+        .then(|| refs.iter().map(|bytes| Ref::from_bytes(*bytes)).collect())
 }
 
 /// A record of the node's own.
-pub(in crate::door) fn matter<const N: usize>(ledger: &Ledger, code: &'static str, facts: [(&str, u64); N]) -> Draft {
+pub(in crate::door) fn matter<const N: usize>(
+    ledger: &Ledger,
+    code: &'static str,
+    facts: [(&str, u64); N],
+) -> Draft {
     let shared = &ledger.shared;
-    let facts = facts.into_iter().map(|(name, value)| (name.to_owned(), value.to_string())).collect();
+    let facts = facts
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_string()))
+        .collect();
     Draft {
         record: DraftRecord {
             id: shared.request_id().to_string(),
@@ -89,7 +133,11 @@ pub(in crate::door) fn matter<const N: usize>(ledger: &Ledger, code: &'static st
             metadata: Some(facts),
             digest: None,
         },
-        relied: Relied { point: shared.history.point(), refs: Vec::new(), ahead: Vec::new() },
+        relied: Relied {
+            point: shared.history.point(),
+            refs: Vec::new(),
+            ahead: Vec::new(),
+        },
         changes: Changes::default(),
     }
 }

@@ -16,11 +16,12 @@ use std::time::Duration;
 use coffer_audit_log::Frontier;
 use tokio::task::JoinHandle;
 
-use super::draft::{Draft, Outcome};
+use super::draft::{Command, Draft, Outcome};
 use super::shared::Shared;
 use super::state_dir::StateDir;
 use crate::model::{Timestamp, WorldRow};
 use crate::store::{Engine, StoreError, Writer};
+pub(super) use follow::matter;
 use next::Next;
 
 /// Turns of the runtime that the ledger gives others to join a batch.
@@ -60,6 +61,12 @@ pub(super) struct Ledger {
     /// What the node itself has to say in its next batch.
     matters: Vec<Draft>,
     kept: std::time::Instant,
+    /// The last batch failed: the next commands go one by one.
+    one_by_one: bool,
+    /// A batch whose outcome is not known yet.
+    pending: Option<Box<Next>>,
+    /// What the last claim told of it.
+    told: Option<Outcome>,
 }
 
 /// Where the connection is that waits for the world's lock, on PostgreSQL.
@@ -94,12 +101,29 @@ impl Ledger {
             last,
             matters: Vec::new(),
             kept,
+            one_by_one: false,
+            pending: None,
+            told: None,
         }
     }
 
     /// Says something of the node's own in the next batch.
     pub(super) fn add_matter(&mut self, draft: Draft) {
         self.matters.push(draft);
+    }
+
+    /// Commits one command before anything is served; whether it still held.
+    ///
+    /// # Errors
+    /// The store refused it, or did not answer.
+    pub(super) async fn commit_first(&mut self, command: Command) -> Result<bool, StoreError> {
+        let mut writer = match self.take_idle() {
+            Some(writer) => writer,
+            None => self.shared.store.writer().await?,
+        };
+        let world = writer.lock().await?;
+        let outcome = self.commit_one(writer, world, command).await?;
+        Ok(outcome == Outcome::Stored)
     }
 
     /// Serves the queue until it is closed, or the stream is lost.
@@ -138,7 +162,8 @@ impl Ledger {
                 None => self.turn().await?,
             }
             let (reads, commands) = self.shared.queue.lengths();
-            if reads + commands == 0 && self.shared.queue.is_closing() && !self.locking.is_waiting() {
+            if reads + commands == 0 && self.shared.queue.is_closing() && !self.locking.is_waiting()
+            {
                 return Ok(());
             }
             if reads + commands > 0 {
@@ -164,7 +189,9 @@ impl Ledger {
     async fn turn(&mut self) -> Result<(), Fenced> {
         let (reads, commands) = self.shared.queue.lengths();
         if commands > 0 && self.shared.store.engine() == Engine::Sqlite {
-            let Some(mut writer) = self.main.take() else { return self.reconnect_or_refuse().await };
+            let Some(mut writer) = self.main.take() else {
+                return self.recover_quietly().await;
+            };
             return match writer.lock().await {
                 Ok(world) => self.commit(writer, world).await,
                 Err(error) => self.lock_failed(writer, error).await,
@@ -195,7 +222,7 @@ impl Ledger {
             }
             Err(error) => {
                 tracing::warn!(%error, "no connection to wait for the lock with");
-                self.reconnect_or_refuse().await
+                self.recover_quietly().await
             }
         }
     }
@@ -214,6 +241,17 @@ impl Ledger {
         self.recover_quietly().await
     }
 
+    /// The connection for batches with changes, if it is there and idle.
+    fn take_idle(&mut self) -> Option<Writer> {
+        if self.shared.store.engine() == Engine::Sqlite {
+            return self.main.take();
+        }
+        match &mut self.locking {
+            Locking::Idle(writer) => writer.take(),
+            Locking::Waiting(_) => None,
+        }
+    }
+
     /// Puts a writer that is outside of any transaction back to where it came from.
     fn give_back(&mut self, writer: Writer) {
         if self.shared.store.engine() == Engine::Sqlite {
@@ -225,8 +263,13 @@ impl Ledger {
 
     /// Looks whether the stream is still ours and follows what changed, so that an idle node notices both.
     async fn probe(&mut self) -> Result<(), Fenced> {
-        let Some(main) = self.main.as_mut() else { return self.recover_quietly().await };
-        match main.probe(self.shared.stream, self.epoch, &self.shared.history.at()).await {
+        let Some(main) = self.main.as_mut() else {
+            return self.recover_quietly().await;
+        };
+        match main
+            .probe(self.shared.stream, self.epoch, &self.shared.history.at())
+            .await
+        {
             Ok(Some(world)) => {
                 check_schema(&world)?;
                 self.shared.mark_well();
@@ -275,7 +318,9 @@ impl Locking {
 
     /// Waits for the lock that is being waited for; for ever when none is.
     async fn granted(&mut self) -> Granted {
-        let Self::Waiting(waiting) = self else { return std::future::pending().await };
+        let Self::Waiting(waiting) = self else {
+            return std::future::pending().await;
+        };
         let granted = waiting.await;
         *self = Self::Idle(None);
         granted.expect("waiting for the lock neither panics nor is aborted")
@@ -285,7 +330,9 @@ impl Locking {
 /// A node that meets a newer schema stops.
 fn check_schema(world: &WorldRow) -> Result<(), Fenced> {
     if world.schema > crate::store::SCHEMA {
-        return Err(Fenced("the database has been migrated by a newer coffer-server; start that version here too"));
+        return Err(Fenced(
+            "the database has been migrated by a newer coffer-server; start that version here too",
+        ));
     }
     Ok(())
 }

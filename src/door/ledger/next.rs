@@ -72,7 +72,11 @@ impl Next {
             stream: self.segment.stream,
             epoch,
             size: self.before,
-            after: NewHead { size: self.tree.size(), frontier: &self.frontier, head: &self.head },
+            after: NewHead {
+                size: self.tree.size(),
+                frontier: &self.frontier,
+                head: &self.head,
+            },
             segment: &self.segment,
         }
     }
@@ -85,7 +89,9 @@ impl Ledger {
         self.head = next.head;
         self.last = next.last;
         self.matters.clear();
-        self.shared.last_us.store(next.last.micros(), std::sync::atomic::Ordering::Relaxed);
+        self.shared
+            .last_us
+            .store(next.last.micros(), std::sync::atomic::Ordering::Relaxed);
         if let Some((at, refs)) = next.change {
             self.shared.history.apply(&self.shared.cache, at, refs);
         }
