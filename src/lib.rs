@@ -1,3 +1,7 @@
-//! coffer
+//! Coffer: a self-hosted secrets service whose audit log proves itself.
+
+pub mod crypto;
+pub mod entropy;
 pub mod fault;
 pub mod model;
+pub mod seal;
