@@ -238,3 +238,7 @@ fn derive(
         .map_err(|_| CryptoError)?;
     Ok(out)
 }
+
+#[cfg(test)]
+#[path = "vectors.rs"]
+mod vectors;

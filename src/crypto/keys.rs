@@ -6,14 +6,16 @@
 use hkdf::Hkdf;
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
-use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::{
-    Algorithm, Context, CryptoError, KEY_BYTES, KeyKind, Label, LockedKey, SecretBytes,
-    VersionContext, open_envelope, seal_envelope, versions::DataKey,
+    Algorithm, Context, CryptoError, KEY_BYTES, Label, LockedKey, SecretBytes, VersionContext,
+    open_envelope, seal_envelope, versions::DataKey,
 };
-use crate::entropy::Entropy;
+use crate::{
+    entropy::Entropy,
+    model::{ClusterId, EnvironmentId, KeyKind, ProjectId},
+};
 
 /// The root key's term, bound into all it wraps, so that a later rotation of the root can be told apart.
 const ROOT_TERM: u32 = 1;
@@ -42,7 +44,7 @@ impl RootKey {
 
     /// The key check value, which is stored in the clear: it tells a wrong root key from damaged data, and nothing else.
     #[must_use]
-    pub fn check_value(&self, cluster: Uuid) -> [u8; 32] {
+    pub fn check_value(&self, cluster: ClusterId) -> [u8; 32] {
         let mut value = [0; 32];
         Hkdf::<Sha256>::new(Some(cluster.as_bytes()), self.0.expose())
             .expand(b"coffer/key-check", &mut value)
@@ -52,7 +54,7 @@ impl RootKey {
 
     /// Whether this is the root key whose check value was stored, in constant time.
     #[must_use]
-    pub fn matches(&self, cluster: Uuid, check_value: &[u8]) -> bool {
+    pub fn matches(&self, cluster: ClusterId, check_value: &[u8]) -> bool {
         self.check_value(cluster)
             .as_slice()
             .ct_eq(check_value)
@@ -69,14 +71,14 @@ impl RootKey {
         seal_envelope(
             &self.0,
             Algorithm::Aes256Gcm,
-            &place.context(),
+            &place.context()?,
             entropy,
             key.expose(),
         )
     }
 
     pub(super) fn unwrap(&self, place: KeyPlace, wrapped: &[u8]) -> Result<LockedKey, CryptoError> {
-        locked(&open_envelope(&self.0, &place.context(), wrapped)?)
+        locked(&open_envelope(&self.0, &place.context()?, wrapped)?)
     }
 
     /// Wraps the root key itself under a seal's key.
@@ -110,19 +112,58 @@ impl RootKey {
 /// The place of a key that the root wraps. Its own term is the context's `version`; the context's `term` is the root's.
 #[derive(Clone, Copy)]
 pub(super) struct KeyPlace {
-    pub(super) cluster: Uuid,
-    pub(super) project: Option<Uuid>,
-    pub(super) environment: Option<Uuid>,
+    cluster: ClusterId,
+    project: Option<ProjectId>,
+    pub(super) environment: Option<EnvironmentId>,
     pub(super) kind: KeyKind,
     pub(super) term: u32,
 }
 
 impl KeyPlace {
-    fn context(&self) -> Context<'static> {
-        Context::new(Label::Root, self.cluster, self.kind.as_str())
+    pub(super) fn of_cluster(cluster: ClusterId, kind: KeyKind, term: u32) -> Self {
+        Self {
+            cluster,
+            project: None,
+            environment: None,
+            kind,
+            term,
+        }
+    }
+
+    pub(super) fn of_environment(
+        cluster: ClusterId,
+        project: ProjectId,
+        environment: EnvironmentId,
+        term: u32,
+    ) -> Self {
+        let (project, environment) = (Some(project), Some(environment));
+        Self {
+            cluster,
+            project,
+            environment,
+            kind: KeyKind::Environment,
+            term,
+        }
+    }
+
+    fn context(&self) -> Result<Context<'static>, CryptoError> {
+        let kind = match self.kind {
+            KeyKind::TokenMac => "token-mac",
+            KeyKind::CursorMac => "cursor-mac",
+            KeyKind::MarkMac => "mark-mac",
+            KeyKind::System => "system-key",
+            KeyKind::Audit => "audit-key",
+            KeyKind::Signer => "audit-signer",
+            KeyKind::Environment => "environment-key",
+            KeyKind::Seal | KeyKind::Check => return Err(CryptoError),
+        };
+        if self.term == 0 {
+            return Err(CryptoError);
+        }
+        Ok(Context::new(Label::Root, self.cluster, kind)
             .place(self.project, self.environment)
             .version(u64::from(self.term))
-            .term(ROOT_TERM)
+            .term(ROOT_TERM))
     }
 }
 
@@ -147,9 +188,9 @@ pub struct AuditKey {
 /// One term of one environment's key: wraps the data keys of that environment, and knows which environment it is.
 pub struct EnvironmentKey {
     pub(super) key: LockedKey,
-    pub(super) cluster: Uuid,
-    pub(super) project: Uuid,
-    pub(super) environment: Uuid,
+    pub(super) cluster: ClusterId,
+    pub(super) project: ProjectId,
+    pub(super) environment: EnvironmentId,
     pub(super) term: u32,
 }
 
@@ -235,7 +276,7 @@ impl EnvironmentKey {
     fn data_key_context<'a>(&self, version: &VersionContext<'a>) -> Context<'a> {
         Context::new(Label::Environment, self.cluster, "data-key")
             .place(Some(self.project), Some(self.environment))
-            .object(version.secret, version.path)
+            .object(version.secret.as_bytes(), version.path)
             .version(version.version)
             .term(self.term)
     }

@@ -11,6 +11,8 @@ mod keyring;
 mod keys;
 mod locked;
 mod mac;
+#[cfg(test)]
+mod properties;
 mod secret;
 mod signer;
 mod token;
@@ -22,7 +24,7 @@ pub(crate) use keys::parse_hex_key;
 
 pub use documents::DocumentContext;
 pub use envelope::ENVELOPE_OVERHEAD_BYTES;
-pub use keyring::{KeyKind, Keyring, WrappedKey};
+pub use keyring::Keyring;
 pub use keys::{AuditKey, EnvironmentKey, RootKey, SystemKey};
 pub use locked::{
     Hardening, KEY_BYTES, LockedKey, LockedMemory, effective_user, harden_process, locked_memory,

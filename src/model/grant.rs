@@ -83,7 +83,9 @@ impl Grant {
             && self.lists.iter().all(|list| {
                 scope.actions().iter().all(|action| {
                     list.iter().any(|mine| {
-                        !mine.refuses() && mine.actions().contains(action) && mine.contains_pattern(scope)
+                        !mine.refuses()
+                            && mine.actions().contains(action)
+                            && mine.contains_pattern(scope)
                     })
                 })
             })
@@ -98,10 +100,16 @@ impl Grant {
     fn allowing(&self, action: Action, resource: &str) -> Result<Option<&Scope>, &Scope> {
         let mut first = None;
         for (at, list) in self.lists.iter().enumerate() {
-            if let Some(refusal) = list.iter().find(|s| s.refuses() && s.matches(action, resource)) {
+            if let Some(refusal) = list
+                .iter()
+                .find(|s| s.refuses() && s.matches(action, resource))
+            {
                 return Err(refusal);
             }
-            let Some(scope) = list.iter().find(|s| !s.refuses() && s.matches(action, resource)) else {
+            let Some(scope) = list
+                .iter()
+                .find(|s| !s.refuses() && s.matches(action, resource))
+            else {
                 return Ok(None);
             };
             if at == 0 {
@@ -118,22 +126,40 @@ mod tests {
 
     fn grant(lists: &[&[&str]]) -> Grant {
         Grant::new(
-            lists.iter().map(|list| list.iter().map(|s| s.parse().expect("a scope")).collect()).collect(),
+            lists
+                .iter()
+                .map(|list| list.iter().map(|s| s.parse().expect("a scope")).collect())
+                .collect(),
         )
     }
 
     #[test]
     fn empty_means_nothing() {
-        assert_eq!(grant(&[]).decide_text(Action::Read, "a/b/c"), Verdict::Nothing);
-        assert_eq!(grant(&[&[]]).decide_text(Action::Read, "a/b/c"), Verdict::Nothing);
+        assert_eq!(
+            grant(&[]).decide_text(Action::Read, "a/b/c"),
+            Verdict::Nothing
+        );
+        assert_eq!(
+            grant(&[&[]]).decide_text(Action::Read, "a/b/c"),
+            Verdict::Nothing
+        );
         assert!(!grant(&[]).contains(&"read:a".parse().expect("a scope")));
     }
 
     #[test]
     fn every_list_must_allow_and_a_refusal_wins() {
-        let chain = grant(&[&["read,list:a/**", "!read:a/b/root/**"], &["read:a/b/**", "list:**"]]);
-        assert!(matches!(chain.decide_text(Action::Read, "a/b/c"), Verdict::Allowed(_)));
-        assert!(matches!(chain.decide_text(Action::Read, "a/b/root/x"), Verdict::RefusedBy(_)));
+        let chain = grant(&[
+            &["read,list:a/**", "!read:a/b/root/**"],
+            &["read:a/b/**", "list:**"],
+        ]);
+        assert!(matches!(
+            chain.decide_text(Action::Read, "a/b/c"),
+            Verdict::Allowed(_)
+        ));
+        assert!(matches!(
+            chain.decide_text(Action::Read, "a/b/root/x"),
+            Verdict::RefusedBy(_)
+        ));
         assert_eq!(chain.decide_text(Action::Read, "a/c/c"), Verdict::Other);
         assert_eq!(chain.decide_text(Action::Read, "z/c/c"), Verdict::Nothing);
         assert_eq!(chain.decide_text(Action::Write, "a/b/c"), Verdict::Other);
@@ -142,7 +168,10 @@ mod tests {
     #[test]
     fn a_list_reaches_into_places() {
         let chain = grant(&[&["list:a/b/x/**", "read:a/c/**"]]);
-        assert!(matches!(chain.reaches(Action::List, "a/b"), Verdict::Allowed(_)));
+        assert!(matches!(
+            chain.reaches(Action::List, "a/b"),
+            Verdict::Allowed(_)
+        ));
         assert_eq!(chain.reaches(Action::List, "a/c"), Verdict::Other);
         assert_eq!(chain.reaches(Action::List, "a/d"), Verdict::Nothing);
     }

@@ -119,10 +119,22 @@ pub enum KeyKind {
 impl KeyKind {
     /// The kind stored as this number.
     pub fn from_number(number: i64) -> Option<Self> {
-        use KeyKind::{Audit, Check, CursorMac, Environment, MarkMac, Seal, Signer, System, TokenMac};
-        [Seal, Check, TokenMac, CursorMac, MarkMac, System, Audit, Signer, Environment]
-            .into_iter()
-            .find(|kind| *kind as i64 == number)
+        use KeyKind::{
+            Audit, Check, CursorMac, Environment, MarkMac, Seal, Signer, System, TokenMac,
+        };
+        [
+            Seal,
+            Check,
+            TokenMac,
+            CursorMac,
+            MarkMac,
+            System,
+            Audit,
+            Signer,
+            Environment,
+        ]
+        .into_iter()
+        .find(|kind| *kind as i64 == number)
     }
 }
 

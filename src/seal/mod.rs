@@ -9,11 +9,10 @@ mod record;
 
 use std::path::PathBuf;
 
-use uuid::Uuid;
-
 use crate::{
     crypto::{RootKey, SecretBytes},
     entropy::Entropy,
+    model::ClusterId,
 };
 
 pub use file::read_secret_file;
@@ -48,7 +47,7 @@ impl Seal {
 /// The file is not ours alone, is not a key file, or cannot be written.
 pub fn create_with_file(
     entropy: &dyn Entropy,
-    cluster: Uuid,
+    cluster: ClusterId,
     path: &std::path::Path,
 ) -> Result<(RootKey, SealRecord), SealError> {
     let root = file::read_or_create(entropy, path)?;
@@ -62,7 +61,7 @@ pub fn create_with_file(
 /// The file is not ours alone or no key file, the record is another provider's or damaged, or it is another cluster's key.
 pub fn open_with_file(
     record: &SealRecord,
-    cluster: Uuid,
+    cluster: ClusterId,
     path: &std::path::Path,
 ) -> Result<RootKey, SealError> {
     record.expect_file()?;
@@ -77,7 +76,7 @@ pub fn open_with_file(
 /// The passphrase is too short or too long.
 pub fn create_with_passphrase(
     entropy: &dyn Entropy,
-    cluster: Uuid,
+    cluster: ClusterId,
     passphrase: &SecretBytes,
 ) -> Result<(RootKey, SealRecord), SealError> {
     passphrase::create(entropy, cluster, passphrase)
@@ -89,7 +88,7 @@ pub fn create_with_passphrase(
 /// The passphrase is wrong, or the record is another provider's, damaged, or asks for too little or too much work.
 pub fn open_with_passphrase(
     record: &SealRecord,
-    cluster: Uuid,
+    cluster: ClusterId,
     passphrase: &SecretBytes,
 ) -> Result<RootKey, SealError> {
     passphrase::open(record, cluster, passphrase)

@@ -4,7 +4,6 @@
 //! Invariant: parameters outside floor and ceiling are refused before any work is done, and those inside are bound into the wrap.
 
 use argon2::{Algorithm, Argon2, Params, Version};
-use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::{
@@ -14,6 +13,7 @@ use super::{
 use crate::{
     crypto::{Context, KEY_BYTES, Label, LockedKey, RootKey, SecretBytes, open_envelope},
     entropy::Entropy,
+    model::ClusterId,
 };
 
 pub(super) const PASSPHRASE_BYTES_MIN: usize = 8;
@@ -51,7 +51,7 @@ struct Work {
 
 pub(super) fn create(
     entropy: &dyn Entropy,
-    cluster: Uuid,
+    cluster: ClusterId,
     passphrase: &SecretBytes,
 ) -> Result<(RootKey, SealRecord), SealError> {
     if !(PASSPHRASE_BYTES_MIN..=PASSPHRASE_BYTES_MAX).contains(&passphrase.len()) {
@@ -83,7 +83,7 @@ pub(super) fn create(
 
 pub(super) fn open(
     record: &SealRecord,
-    cluster: Uuid,
+    cluster: ClusterId,
     passphrase: &SecretBytes,
 ) -> Result<RootKey, SealError> {
     let stored = record.expect_passphrase()?;
@@ -136,6 +136,6 @@ impl Work {
 }
 
 /// No term: the wrap has one key, and the object id names the cluster and the work.
-fn context(cluster: Uuid, work: &str) -> Context<'_> {
-    Context::new(Label::Seal, cluster, "root-key").object(cluster, work)
+fn context(cluster: ClusterId, work: &str) -> Context<'_> {
+    Context::new(Label::Seal, cluster, "root-key").object(cluster.as_bytes(), work)
 }

@@ -5,10 +5,9 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::SealError;
-use crate::crypto::RootKey;
+use crate::{crypto::RootKey, model::ClusterId};
 
 /// Longest record that is read, in bytes.
 const RECORD_BYTES_MAX: usize = 4_096;
@@ -46,7 +45,7 @@ pub(super) struct PassphraseRecord {
 }
 
 impl SealRecord {
-    pub(super) fn new(root: &RootKey, cluster: Uuid, provider: Provider) -> Self {
+    pub(super) fn new(root: &RootKey, cluster: ClusterId, provider: Provider) -> Self {
         Self {
             format: FORMAT,
             key_check: STANDARD.encode(root.check_value(cluster)),
@@ -54,7 +53,7 @@ impl SealRecord {
         }
     }
 
-    pub(super) fn file(root: &RootKey, cluster: Uuid) -> Self {
+    pub(super) fn file(root: &RootKey, cluster: ClusterId) -> Self {
         Self::new(root, cluster, Provider::File)
     }
 
@@ -90,7 +89,7 @@ impl SealRecord {
     }
 
     /// The root key, if it is the one this record was made for.
-    pub(super) fn checked(&self, root: RootKey, cluster: Uuid) -> Option<RootKey> {
+    pub(super) fn checked(&self, root: RootKey, cluster: ClusterId) -> Option<RootKey> {
         let stored = decode(&self.key_check).ok()?;
         root.matches(cluster, &stored).then_some(root)
     }
