@@ -7,11 +7,11 @@ use super::CryptoError;
 use crate::model::{ClusterId, EnvironmentId, ProjectId};
 
 /// Longest encoded context. The longest real one (a document named `project/environment/path`) has some 750 bytes.
-pub(crate) const CONTEXT_BYTES_MAX: usize = 1_024;
+pub(super) const CONTEXT_BYTES_MAX: usize = 1_024;
 
 /// Which rank of key seals: the first part of every context, so that ranks stay apart even if two keys were equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Label {
+pub(super) enum Label {
     /// A seal's key (such as a passphrase's) wraps the root key.
     Seal,
     /// The root key wraps the keys below it.
@@ -27,7 +27,7 @@ pub(crate) enum Label {
 }
 
 impl Label {
-    pub(crate) const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Seal => "seal",
             Self::Root => "root",
@@ -41,7 +41,7 @@ impl Label {
 
 /// Where a sealed thing belongs. What is absent is encoded as a part of length 0.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Context<'a> {
+pub(super) struct Context<'a> {
     label: &'a str,
     cluster: ClusterId,
     project: Option<ProjectId>,
@@ -55,7 +55,7 @@ pub(crate) struct Context<'a> {
 
 impl<'a> Context<'a> {
     /// A thing of this kind in this cluster, sealed by this rank; everything else absent.
-    pub(crate) const fn new(label: Label, cluster: ClusterId, kind: &'a str) -> Self {
+    pub(super) const fn new(label: Label, cluster: ClusterId, kind: &'a str) -> Self {
         Self {
             label: label.as_str(),
             cluster,
@@ -69,7 +69,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    pub(crate) const fn place(
+    pub(super) const fn place(
         mut self,
         project: Option<ProjectId>,
         environment: Option<EnvironmentId>,
@@ -79,19 +79,19 @@ impl<'a> Context<'a> {
     }
 
     /// The object id: a UUID and, after it, the canonical path or name (may be empty).
-    pub(crate) const fn object(mut self, id: &[u8; 16], name: &'a str) -> Self {
+    pub(super) const fn object(mut self, id: &[u8; 16], name: &'a str) -> Self {
         (self.id, self.name) = (Some(*id), name);
         self
     }
 
     /// The object's own version: of a secret, of a wrapped key (its term), or a segment's first index.
-    pub(crate) const fn version(mut self, version: u64) -> Self {
+    pub(super) const fn version(mut self, version: u64) -> Self {
         self.version = Some(version);
         self
     }
 
     /// The term of the key that seals, from 1. Absent when that key has none (a data key, a passphrase's key).
-    pub(crate) const fn term(mut self, term: u32) -> Self {
+    pub(super) const fn term(mut self, term: u32) -> Self {
         self.term = Some(term);
         self
     }

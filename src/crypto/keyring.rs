@@ -5,7 +5,7 @@
 
 use super::{
     AuditKey, AuditSigner, CryptoError, CursorMac, EnvironmentKey, LockedKey, MacKey, MarkMac,
-    RootKey, SystemKey, TokenMac, keys::KeyPlace, mac::MacPurpose,
+    RootKey, SystemKey, TokenMac, mac::MacPurpose, root::KeyPlace,
 };
 use crate::{
     entropy::Entropy,

@@ -323,6 +323,20 @@ mod tests {
         assert!(arena.take(1).is_none(), "the reserved share is left alone");
     }
 
+    #[test]
+    fn a_full_cache_leaves_room_for_keys_and_is_counted() {
+        let slots = arena().slots;
+        let kept: Vec<LockedKey> = (0..slots)
+            .map(|_| LockedKey::cached(&[7; KEY_BYTES]))
+            .collect();
+        let report = locked_memory();
+        assert!(report.overflow >= slots / RESERVED_SHARE, "{report:?}");
+        let rank = LockedKey::copy_of(&[8; KEY_BYTES]);
+        assert!(matches!(rank.0, Slot::Arena(_)));
+        assert!(kept.iter().all(|key| key.expose() == &[7; KEY_BYTES]));
+        assert!(matches!(kept.last().map(|key| &key.0), Some(Slot::Heap(_))));
+    }
+
     /// What the kernel says of the pages: `lo` locked, `dd` not dumped, `dc` not copied on fork.
     #[test]
     fn the_kernel_agrees() {

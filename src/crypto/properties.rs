@@ -361,10 +361,16 @@ fn the_check_value_knows_its_root_key() {
         RootKey::generate(&SeededEntropy::new(1)),
         RootKey::generate(&SeededEntropy::new(2)),
     );
-    let value = root.check_value(CLUSTER);
-    assert!(root.matches(CLUSTER, &value));
-    assert!(!other.matches(CLUSTER, &value) && !root.matches(ClusterId::from_bytes(OTHER), &value));
-    assert!(!root.matches(CLUSTER, &value[..31]) && !root.matches(CLUSTER, &[]));
+    let value = root.check_value(RootPlace::of(CLUSTER));
+    assert!(root.matches(RootPlace::of(CLUSTER), &value));
+    assert!(
+        !other.matches(RootPlace::of(CLUSTER), &value)
+            && !root.matches(RootPlace::of(ClusterId::from_bytes(OTHER)), &value)
+    );
+    assert!(
+        !root.matches(RootPlace::of(CLUSTER), &value[..31])
+            && !root.matches(RootPlace::of(CLUSTER), &[])
+    );
 }
 
 /// CVE-2018-19786: a seal provider that answers with garbage gets an error, and no byte of it is shown.
