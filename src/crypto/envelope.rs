@@ -41,10 +41,6 @@ pub(super) const PLAINTEXT_BYTES_MAX: usize = 64 << 20;
 pub(super) enum Algorithm {
     Aes256Gcm = 1,
     /// Read always, written by no configuration yet: for machines without AES instructions.
-    #[cfg_attr(
-        not(test),
-        allow(dead_code, reason = "made by transmission, from a stored byte")
-    )]
     ChaCha20Poly1305 = 2,
 }
 

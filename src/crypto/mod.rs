@@ -16,6 +16,8 @@ mod properties;
 mod root;
 mod secret;
 mod signer;
+#[cfg(test)]
+mod stories;
 mod token;
 mod versions;
 

@@ -6,7 +6,15 @@
 use serde::Deserialize;
 
 use super::*;
-use crate::model::{ClusterId, EnvironmentId, ProjectId};
+use crate::{
+    crypto::{
+        DataKey, DocumentContext, EnvironmentKey, Keyring, RootKey, RootPlace, VersionContext,
+        root::KeyPlace,
+    },
+    model::{
+        ClusterId, DocumentKind, EnvironmentId, KeyKind, KeyRow, ProjectId, SecretId, StreamId,
+    },
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -191,4 +199,128 @@ fn a_body_that_two_keys_open_is_refused_by_the_commitment_alone() {
     assert_ne!(texts[0].expose(), texts[1].expose());
     assert!(open(&key_of(first), &first.context.context(), &envelope).is_ok());
     assert!(open(&key_of(second), &second.context.context(), &envelope).is_err());
+}
+
+/// The places in the files are the places that the typed keys seal at: each opens its vector.
+#[test]
+fn the_typed_keys_open_their_vectors() {
+    let all = vectors();
+    let entropy = crate::entropy::SeededEntropy::new(1);
+    for cipher in ["aes256gcm", "chacha20poly1305"] {
+        let of = |rank: &str| {
+            let name = format!("{cipher}-{rank}.json");
+            let vector = &all
+                .iter()
+                .find(|(found, _)| *found == name)
+                .expect("a vector a rank")
+                .1;
+            (
+                vector,
+                hex(&vector.envelope),
+                hex(vector.plaintext.as_ref().unwrap()),
+            )
+        };
+        let root_of =
+            |vector: &Vector| RootKey::from_secret(&SecretBytes::new(hex(&vector.key))).unwrap();
+
+        let (vector, envelope, text) = of("data");
+        let cluster = vector.context.cluster;
+        let (project, environment) = (
+            vector.context.project.unwrap(),
+            vector.context.environment.unwrap(),
+        );
+        let secret = SecretId::from_bytes(*vector.context.id.unwrap().as_bytes());
+        let version = VersionContext {
+            secret,
+            path: "billing/stripe",
+            version: 7,
+        };
+        let data = DataKey {
+            key: key_of(vector),
+            cluster,
+            project,
+            environment,
+        };
+        assert_eq!(data.open(&version, &envelope).unwrap().expose(), text);
+
+        let (vector, envelope, text) = of("environment");
+        let key = EnvironmentKey {
+            key: key_of(vector),
+            cluster,
+            project,
+            environment,
+            term: 3,
+        };
+        assert_eq!(
+            key.open_data_key(&version, &envelope).unwrap().key.expose()[..],
+            text
+        );
+
+        let (vector, envelope, text) = of("root");
+        let place = KeyPlace::of_cluster(cluster, KeyKind::System, 1);
+        assert_eq!(
+            root_of(vector).unwrap(place, &envelope).unwrap().expose()[..],
+            text
+        );
+        let (vector, envelope, text) = of("root-environment");
+        let place = KeyPlace::of_environment(cluster, project, environment, 3);
+        assert_eq!(
+            root_of(vector).unwrap(place, &envelope).unwrap().expose()[..],
+            text
+        );
+
+        let (vector, envelope, text) = of("seal");
+        let work = "argon2id m=65536 t=3 p=1";
+        let root = RootKey::unwrap_under(&key_of(vector), RootPlace::of(cluster), work, &envelope);
+        assert_eq!(
+            root.unwrap().to_hex().expose(),
+            RootKey::from_secret(&SecretBytes::new(text))
+                .unwrap()
+                .to_hex()
+                .expose()
+        );
+
+        let (root, mut rows) = (RootKey::generate(&entropy), Vec::new());
+        for (kind, term, key) in [
+            (KeyKind::System, 2, key_of(of("system").0)),
+            (KeyKind::Audit, 1, key_of(of("audit").0)),
+            (KeyKind::TokenMac, 1, LockedKey::generate(&entropy)),
+            (KeyKind::CursorMac, 1, LockedKey::generate(&entropy)),
+            (KeyKind::MarkMac, 1, LockedKey::generate(&entropy)),
+            (KeyKind::Signer, 1, LockedKey::generate(&entropy)),
+        ] {
+            let wrapped = root
+                .wrap(&entropy, KeyPlace::of_cluster(cluster, kind, term), &key)
+                .unwrap();
+            rows.push(KeyRow {
+                kind,
+                environment: [0; 16],
+                term,
+                wrapped,
+            });
+        }
+        let ring = Keyring::open(root, cluster, &rows).unwrap();
+        let (vector, envelope, text) = of("system");
+        let id = *vector.context.id.unwrap().as_bytes();
+        let kind = DocumentKind::Principal;
+        let place = DocumentContext {
+            kind,
+            project: None,
+            environment: None,
+            id,
+            name: "billing",
+        };
+        assert_eq!(
+            ring.open_document(&place, &envelope).unwrap().expose(),
+            text
+        );
+        let (vector, envelope, text) = of("audit");
+        let stream = StreamId::from_bytes(*vector.context.id.unwrap().as_bytes());
+        assert_eq!(
+            ring.open_segment(stream, 4096, 41, &envelope)
+                .unwrap()
+                .expose(),
+            text
+        );
+    }
 }
