@@ -215,7 +215,7 @@ pub fn seal_version(
     let number = secret.next_number();
     let key = place.current_key().ok_or(Refusal::Tampered)?;
     let context = VersionContext {
-        secret: secret.id.uuid(),
+        secret: secret.id,
         path: secret.path.as_str(),
         version: number,
     };

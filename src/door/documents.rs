@@ -4,14 +4,14 @@
 //! Invariant: `open` never gives a document under another id, name or space than it was sealed for.
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::decision::due_of;
 use super::{Cx, Lease, Place};
 use crate::crypto::{CryptoError, DocumentContext, Keyring};
 use crate::model::{
-    Cluster, DocumentKind, DocumentRow, Environment, Principal, Project, Secret, Timestamp, Token,
+    Cluster, DocumentKind, DocumentRow, Environment, EnvironmentId, Principal, Project, ProjectId,
+    Secret, Timestamp, Token,
 };
 
 /// The format that is written; older ones would be read beside it.
@@ -31,16 +31,16 @@ struct Written<T> {
 /// Where a document belongs: project and environment of its context.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Within {
-    pub(super) project: Option<Uuid>,
-    pub(super) environment: Option<Uuid>,
+    pub(super) project: Option<ProjectId>,
+    pub(super) environment: Option<EnvironmentId>,
 }
 
 impl Within {
     /// The place of what an environment holds.
     pub(super) fn of(place: &Place) -> Self {
         Self {
-            project: Some(place.project.id.uuid()),
-            environment: Some(place.environment.id.uuid()),
+            project: Some(place.project.id),
+            environment: Some(place.environment.id),
         }
     }
 }
@@ -71,10 +71,10 @@ fn seal<T: Serialize>(
         .map_err(|_| CryptoError)?,
     );
     let context = DocumentContext {
-        kind: row.kind.as_str(),
+        kind: row.kind,
         project: row.within.project,
         environment: row.within.environment,
-        id: Uuid::from_bytes(row.id),
+        id: row.id,
         name: row.sealed_name,
     };
     let sealed = cx.keys.seal_document(cx.entropy, &context, &plain)?;
@@ -101,10 +101,10 @@ pub(super) fn open<T: DeserializeOwned>(
     name: &str,
 ) -> Result<T, CryptoError> {
     let context = DocumentContext {
-        kind: row.kind.as_str(),
+        kind: row.kind,
         project: within.project,
         environment: within.environment,
-        id: Uuid::from_bytes(row.id),
+        id: row.id,
         name,
     };
     let plain = keys.open_document(&context, &row.sealed)?;
@@ -175,7 +175,7 @@ pub(super) fn environment(
     let row = Unsealed {
         kind: DocumentKind::Environment,
         within: Within {
-            project: Some(environment.project.uuid()),
+            project: Some(environment.project),
             environment: None,
         },
         id: *environment.id.as_bytes(),

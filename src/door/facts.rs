@@ -9,7 +9,6 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::documents::{self, NO_SPACE, Within};
-use super::keys::environment_key;
 use crate::crypto::{CryptoError, EnvironmentKey, Keyring, Prepared, VersionContext};
 use crate::model::{
     Cluster, DocumentKind, DocumentRow, Environment, Fields, KeyRow, Name, Principal, PrincipalId,
@@ -154,7 +153,7 @@ impl KnownVersion {
             return Err(CryptoError);
         }
         let context = VersionContext {
-            secret: secret.id.uuid(),
+            secret: secret.id,
             path: secret.path.as_str(),
             version: number,
         };
@@ -458,7 +457,7 @@ fn open_place(
     row: &DocumentRow,
 ) -> Result<Place, CryptoError> {
     let within = Within {
-        project: Some(project.id.uuid()),
+        project: Some(project.id),
         environment: None,
     };
     let environment: Environment = documents::open(keys, row, within, &row.name)?;
@@ -469,7 +468,12 @@ fn open_place(
         return Err(CryptoError);
     }
     let mine = key_rows.iter().filter(|key| key.environment == row.id);
-    let opened = mine.map(|key| Ok((key.term, environment_key(keys, project.id, key)?)));
+    let opened = mine.map(|key| {
+        Ok((
+            key.term,
+            keys.open_environment_key(project.id, environment.id, key)?,
+        ))
+    });
     let keys = opened.collect::<Result<BTreeMap<_, _>, CryptoError>>()?;
     if !keys.contains_key(&environment.term) {
         return Err(CryptoError);

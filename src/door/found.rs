@@ -10,7 +10,6 @@ use coffer_audit_log::{Checkpoint, Frontier, signed_note};
 use super::authenticate::token_id;
 use super::draft::{Draft, DraftRecord};
 use super::history::{Point, Relied};
-use super::keys::{NO_ENVIRONMENT, key_row};
 use super::segments::Gathering;
 use super::shared::Shared;
 use super::start::{StartError, id_bytes, verifier};
@@ -67,8 +66,7 @@ pub(crate) fn everything() -> Arc<[Scope]> {
 /// There is one already, or the store refused; nothing was changed.
 pub async fn found(founding: Founding<'_>) -> Result<PlainToken, StartError> {
     let cluster = founding.cluster;
-    let check = founding.root.check_value(cluster.uuid());
-    let (keys, wrapped) = Keyring::generate(founding.entropy, founding.root, cluster.uuid())
+    let (keys, wrapped) = Keyring::generate(founding.entropy, founding.root, cluster)
         .map_err(|_| StartError("The cluster's keys could not be made.".to_owned()))?;
     let now = founding.clock.now();
     let boot = BootId::new(now, id_bytes(founding.entropy));
@@ -82,9 +80,13 @@ pub async fn found(founding: Founding<'_>) -> Result<PlainToken, StartError> {
     };
     let (plain, decision) = first_decision(&cx, (stream, &founding.node), founding.ttl)?;
     let (mut changes, digest) = (decision.changes, decision.digest);
-    changes.keys.extend(wrapped.into_iter().map(key_row));
-    changes.keys.push(plain_row(KeyKind::Check, check.to_vec()));
-    changes.keys.push(plain_row(KeyKind::Seal, founding.seal));
+    changes.keys.extend(wrapped);
+    changes.keys.push(KeyRow {
+        kind: KeyKind::Seal,
+        environment: [0; 16],
+        term: 1,
+        wrapped: founding.seal,
+    });
     let drafts = [
         draft(
             &cx,
@@ -214,15 +216,6 @@ fn first_decision(
     let decision =
         sealed.map_err(|_| StartError("The first documents could not be sealed.".to_owned()))?;
     Ok((plain, decision.touch(Ref::PLACES)))
-}
-
-fn plain_row(kind: KeyKind, bytes: Vec<u8>) -> KeyRow {
-    KeyRow {
-        kind,
-        environment: NO_ENVIRONMENT,
-        term: 1,
-        wrapped: bytes,
-    }
 }
 
 fn draft(

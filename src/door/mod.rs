@@ -13,7 +13,6 @@ mod draft;
 mod facts;
 mod found;
 mod history;
-mod keys;
 mod ledger;
 mod log;
 mod operation;
@@ -32,7 +31,6 @@ pub use counted::Turned;
 pub use decision::{Decision, seal_version};
 pub use facts::{Lease, Place, Places, ProjectPlaces};
 pub use found::{Founding, found};
-pub use keys::{key_row, open_keyring};
 pub use log::{LogReader, LogRecord};
 pub use operation::{Access, Bearer, Caller, Cx, Operation};
 pub use request::{Credential, Request, RequestId};
@@ -195,9 +193,4 @@ fn authorise<O: Operation>(
             Some(Verdict::Nothing) => Err((Refusal::NotFound, None)),
         },
     }
-}
-
-/// Reads go by the snapshot, commands by the lock: by what the operation is asked to do.
-pub(crate) const fn is_read(action: Action) -> bool {
-    matches!(action, Action::List | Action::Read | Action::Audit)
 }

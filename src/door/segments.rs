@@ -169,7 +169,7 @@ impl Gathering {
         packed
             .extend_from_slice(&zstd::bulk::compress(&plain, ZSTD_LEVEL).map_err(|_| CryptoError)?);
         let summary = serde_json::to_vec(&self.summary).map_err(|_| CryptoError)?;
-        let stream = self.stream.uuid();
+        let stream = self.stream;
         Ok(SegmentRow {
             stream: self.stream,
             first: self.first,
@@ -249,7 +249,7 @@ impl Opened {
     /// # Errors
     /// It is not of this place, or was changed.
     pub(super) fn open(keys: &Keyring, row: &SegmentRow) -> Result<Self, CryptoError> {
-        let packed = keys.open_segment(row.stream.uuid(), row.first, row.count, &row.sealed)?;
+        let packed = keys.open_segment(row.stream, row.first, row.count, &row.sealed)?;
         let (length, packed) = packed
             .expose()
             .split_first_chunk::<4>()

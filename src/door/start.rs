@@ -90,7 +90,7 @@ pub async fn start(starting: Starting) -> Result<Door, StartError> {
     let state = &starting.state_dir;
     let before = state.boot().map_err(told)?;
     let boot = BootId::new(starting.clock.now(), id_bytes(&*starting.entropy));
-    let cluster = ClusterId::from_bytes(*starting.keys.cluster().as_bytes());
+    let cluster = starting.keys.cluster();
     let verifier = verifier(&starting.keys, cluster)?;
     let (known, world) = read_cluster(&starting).await?;
     let entry = known.streams.iter().find(|entry| entry.node == node);
@@ -281,12 +281,8 @@ async fn last_time(starting: &Starting, row: &StreamRow) -> Result<Option<Timest
         return Ok(None);
     };
     let keys = &starting.keys;
-    let Ok(summary) = keys.open_summary(
-        row.id.uuid(),
-        segment.first,
-        segment.count,
-        &segment.summary,
-    ) else {
+    let Ok(summary) = keys.open_summary(row.id, segment.first, segment.count, &segment.summary)
+    else {
         return Ok(None);
     };
     Ok(serde_json::from_slice::<Summary>(summary.expose())
