@@ -7,7 +7,7 @@ CREATE TABLE world (
     prev BYTEA NOT NULL,
     nonce BYTEA NOT NULL,
     schema BIGINT NOT NULL
-) WITH (fillfactor = 10);
+);
 
 CREATE TABLE note (
     seq BIGINT PRIMARY KEY,
@@ -47,6 +47,7 @@ CREATE TABLE wrapped_key (
     PRIMARY KEY (kind, environment, term)
 );
 
+-- Room for each row's next versions in its own page: heads move with every batch.
 CREATE TABLE stream (
     id BYTEA PRIMARY KEY,
     owner BYTEA NOT NULL,

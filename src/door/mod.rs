@@ -42,7 +42,7 @@ pub use view::{REFS_MAX, View};
 use draft::Outcome;
 use shared::Shared;
 
-use crate::model::{Action, Grant, Refusal, Resource, Timestamp, TokenProblem};
+use crate::model::{Grant, Refusal, Resource, Timestamp, TokenProblem};
 
 /// Attempts before a request is told to come back: a command's third is made under the lock and cannot be touched.
 const ATTEMPTS_MAX: u32 = 6;

@@ -3,9 +3,15 @@
 //!
 //! Invariant: nothing is sent on a connection whose last statement did not end well.
 
+use std::time::Duration;
+
 use sqlx::{PgConnection, SqliteConnection};
 
-use super::{Engine, StoreError};
+use super::{Engine, Role, StoreError};
+
+/// How long a find may take before its connection is given up: longer than the server lets it run.
+const FIND_MS: u64 = 35_000;
+const _: () = assert!(FIND_MS > super::postgres::STATEMENT_MS);
 
 /// The two databases.
 pub(super) enum Conn {
@@ -16,6 +22,8 @@ pub(super) enum Conn {
 /// A connection, with everything that can be found through it.
 pub struct Connection {
     pub(super) conn: Conn,
+    /// How long a find may take, on a connection that only reads.
+    pub(super) time_max: Option<Duration>,
     /// Whether the last statement ended well; false while one runs.
     pub(super) usable: bool,
     /// Whether the last error was the connection's own.
@@ -40,13 +48,19 @@ macro_rules! on {
     };
 }
 
-/// All rows of a statement, run to its very end: a script's COMMIT comes after its rows.
+/// All rows of a statement, run to its very end: a script's COMMIT comes after its rows. What a reader asks must be
+/// answered in time; nothing that may commit is ever cut short.
 macro_rules! rows {
     ($connection:expr, $columns:ty, $sql:expr $(, $bind:expr)* $(,)?) => {{
         let connection: &mut crate::store::Connection = $connection;
         connection.begin_statement()?;
+        let time_max = connection.time_max;
         let rows: Result<Vec<$columns>, sqlx::Error> = on!(connection, |conn| {
-            sqlx::query_as::<_, $columns>($sql)$(.bind($bind))*.fetch_all(conn).await
+            let work = sqlx::query_as::<_, $columns>($sql)$(.bind($bind))*.fetch_all(conn);
+            match time_max {
+                None => work.await,
+                Some(time) => tokio::time::timeout(time, work).await.unwrap_or(Err(sqlx::Error::PoolTimedOut)),
+            }
         });
         connection.end_statement(rows)
     }};
@@ -67,9 +81,11 @@ macro_rules! run {
 pub(super) use {on, rows, run};
 
 impl Connection {
-    pub(super) const fn new(conn: Conn) -> Self {
+    pub(super) fn new(conn: Conn, role: Role) -> Self {
+        let time_max = (role == Role::Reader).then_some(Duration::from_millis(FIND_MS));
         Self {
             conn,
+            time_max,
             usable: true,
             lost: false,
             open: false,

@@ -246,15 +246,17 @@ impl Connection {
 
 pub(super) const INSERT: Many = Many {
     before: "INSERT INTO document (kind, id, space, name, grave, due, sealed) VALUES ",
-    width: 7,
+    row: "(?, ?, ?, ?, ?, ?, ?)",
+    between: ", ",
     after: " ON CONFLICT (kind, id) DO UPDATE SET space = excluded.space, name = excluded.name,
         grave = excluded.grave, due = excluded.due, sealed = excluded.sealed",
 };
 
 pub(super) const DELETE: Many = Many {
-    before: "DELETE FROM document WHERE (kind, id) IN (VALUES ",
-    width: 2,
-    after: ")",
+    before: "DELETE FROM document WHERE ",
+    row: "(kind = ? AND id = ?)",
+    between: " OR ",
+    after: "",
 };
 
 fn seen(rows: Vec<Columns>) -> Result<Seen<Vec<DocumentRow>>, StoreError> {

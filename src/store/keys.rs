@@ -77,14 +77,16 @@ impl Connection {
 
 pub(super) const INSERT: Many = Many {
     before: "INSERT INTO wrapped_key (kind, environment, term, wrapped) VALUES ",
-    width: 4,
+    row: "(?, ?, ?, ?)",
+    between: ", ",
     after: " ON CONFLICT (kind, environment, term) DO UPDATE SET wrapped = excluded.wrapped",
 };
 
 pub(super) const DELETE: Many = Many {
-    before: "DELETE FROM wrapped_key WHERE (kind, environment) IN (VALUES ",
-    width: 2,
-    after: ")",
+    before: "DELETE FROM wrapped_key WHERE ",
+    row: "(kind = ? AND environment = ?)",
+    between: " OR ",
+    after: "",
 };
 
 fn seen(rows: Vec<Columns>) -> Result<Seen<Vec<KeyRow>>, StoreError> {

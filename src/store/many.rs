@@ -10,12 +10,14 @@ use sqlx::AssertSqlSafe;
 /// The most rows of one statement.
 const ROWS_MAX: usize = 64;
 
-/// A statement over `(…), (…), …`.
+/// A statement over many rows.
 pub(super) struct Many {
     /// What stands before the rows.
     pub before: &'static str,
-    /// Parameters a row.
-    pub width: usize,
+    /// A row, with a `?` for each parameter.
+    pub row: &'static str,
+    /// What stands between two rows.
+    pub between: &'static str,
     /// What stands after the rows.
     pub after: &'static str,
 }
@@ -24,14 +26,16 @@ impl Many {
     /// The text for so many rows.
     pub fn text(&self, rows: usize) -> AssertSqlSafe<String> {
         let mut text = String::from(self.before);
+        let mut parameter = 0;
         for row in 0..rows {
-            text.push_str(if row == 0 { "(" } else { ", (" });
-            for column in 1..=self.width {
-                let comma = if column == 1 { "" } else { ", " };
-                write!(text, "{comma}${}", row * self.width + column)
-                    .expect("writing to a String cannot fail");
+            text.push_str(if row == 0 { "" } else { self.between });
+            for (at, part) in self.row.split('?').enumerate() {
+                if at > 0 {
+                    parameter += 1;
+                    write!(text, "${parameter}").expect("writing to a String cannot fail");
+                }
+                text.push_str(part);
             }
-            text.push(')');
         }
         text.push_str(self.after);
         AssertSqlSafe(text)
@@ -68,3 +72,22 @@ macro_rules! run_many {
 }
 
 pub(super) use run_many;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_few_and_numbered_through() {
+        let many = Many {
+            before: "VALUES ",
+            row: "(?, ?)",
+            between: ", ",
+            after: ";",
+        };
+        assert_eq!(many.text(2).0, "VALUES ($1, $2), ($3, $4);");
+        let lengths: Vec<_> = runs(&[(); 203]).map(<[()]>::len).collect();
+        assert_eq!(lengths, [64, 64, 64, 8, 2, 1]);
+        assert_eq!(runs::<()>(&[]).count(), 0);
+    }
+}

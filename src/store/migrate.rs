@@ -18,6 +18,9 @@ const MIGRATIONS: [(&str, &str); SCHEMA as usize] = [(
 /// Two nodes may both try to make the first table: one of them looks again.
 const TRIES_MAX: u32 = 3;
 
+const FIND: &str =
+    "SELECT m.schema, w.schema FROM migration m LEFT JOIN world w ON w.id = 1 WHERE m.id = 1";
+
 const CREATE: &str = "
     CREATE TABLE IF NOT EXISTS migration (id BIGINT PRIMARY KEY, schema BIGINT NOT NULL)";
 
@@ -32,12 +35,13 @@ const UPDATE: &str = "UPDATE migration SET schema = $1 WHERE id = 1";
 
 const UPDATE_WORLD: &str = "UPDATE world SET schema = $1 WHERE id = 1";
 
-#[cfg(test)]
-pub(super) const STATEMENTS: [&str; 6] = [CREATE, INSERT, LOCK, LOCK_WORLD, UPDATE, UPDATE_WORLD];
-
 impl Store {
     /// Brings the tables to [`SCHEMA`], in one transaction that holds the world; refuses a newer schema.
     pub async fn migrate(&self) -> Result<(), StoreError> {
+        // Looked at first, so that a server that may not make tables can start.
+        if self.find_schema().await? == Some(SCHEMA.into()) {
+            return Ok(());
+        }
         for _ in 1..TRIES_MAX {
             match self.migrate_once().await {
                 Err(StoreError::Conflict(_)) => {}
@@ -45,6 +49,19 @@ impl Store {
             }
         }
         self.migrate_once().await
+    }
+
+    /// The schema of tables and world, if they agree.
+    async fn find_schema(&self) -> Result<Option<i64>, StoreError> {
+        let mut connection = self.source.connect(Role::Reader).await?;
+        let found = match rows!(&mut connection, (i64, Option<i64>), FIND) {
+            Err(StoreError::Refused(_)) => return Ok(None), // no tables yet
+            found => found?.into_iter().next(),
+        };
+        connection.close().await;
+        Ok(found.and_then(|(tables, world)| {
+            world.is_none_or(|world| world == tables).then_some(tables)
+        }))
     }
 
     async fn migrate_once(&self) -> Result<(), StoreError> {

@@ -109,10 +109,11 @@ enum Source {
 
 impl Source {
     async fn connect(&self, role: Role) -> Result<Connection, StoreError> {
-        Ok(Connection::new(match self {
+        let conn = match self {
             Self::Sqlite(file) => Conn::Sqlite(Box::new(file.connect(role).await?)),
             Self::Postgres(server) => Conn::Postgres(Box::new(server.connect(role).await?)),
-        }))
+        };
+        Ok(Connection::new(conn, role))
     }
 }
 

@@ -14,7 +14,7 @@ use super::{LOCK_WAIT_MS, Role, STATEMENTS_MAX, StoreError};
 /// How long a connection may take to be made.
 const CONNECT_MS: u64 = 5_000;
 /// How long a statement may run.
-const STATEMENT_MS: u64 = 30_000;
+pub(super) const STATEMENT_MS: u64 = 30_000;
 
 /// Where PostgreSQL is, and whether it may be careless.
 #[derive(Clone)]
@@ -44,7 +44,8 @@ impl Postgres {
             let mut conn = PgConnection::connect_with(&self.options).await?;
             let (lock_wait, statement, plans) = match role {
                 Role::Reader => (LOCK_WAIT_MS, STATEMENT_MS, "auto"),
-                // Few distinct statements, each run thousands of times: planned once.
+                // Few distinct statements, each run thousands of times: planned once, and by index, since a plan made
+                // while the tables are small is still there when they are large.
                 Role::Writer => (LOCK_WAIT_MS, STATEMENT_MS, "force_generic_plan"),
                 Role::Migrator => (0, 0, "auto"),
             };
@@ -75,6 +76,7 @@ const SETTINGS: &str = "
         set_config('lock_timeout', $1, false),
         set_config('statement_timeout', $2, false),
         set_config('plan_cache_mode', $3, false),
+        set_config('enable_seqscan', CASE $3 WHEN 'auto' THEN 'on' ELSE 'off' END, false),
         set_config('idle_in_transaction_session_timeout', '5s', false),
         set_config('tcp_user_timeout', '10s', false),
         set_config('tcp_keepalives_idle', '5', false),

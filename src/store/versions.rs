@@ -140,14 +140,16 @@ impl Connection {
 
 pub(super) const INSERT: Many = Many {
     before: "INSERT INTO version (id, environment, secret, term, wrapped, sealed) VALUES ",
-    width: 6,
+    row: "(?, ?, ?, ?, ?, ?)",
+ between: ", ",
     after: " ON CONFLICT (id) DO UPDATE SET environment = excluded.environment, secret = excluded.secret,
         term = excluded.term, wrapped = excluded.wrapped, sealed = excluded.sealed",
 };
 
 pub(super) const DELETE: Many = Many {
-    before: "DELETE FROM version WHERE id IN (VALUES ",
-    width: 1,
+    before: "DELETE FROM version WHERE id IN (",
+    row: "?",
+    between: ", ",
     after: ")",
 };
 

@@ -87,25 +87,12 @@ impl Writer {
         look: Look,
         notes_max: u32,
     ) -> Result<ReadOutcome, StoreError> {
-        type Columns = (
-            Vec<u8>,
-            i64,
-            Vec<u8>,
-            Vec<u8>,
-            i64,
-            i64,
-            i64,
-            Option<i64>,
-            Option<Vec<u8>>,
-            Option<Vec<u8>>,
-            Option<Vec<u8>>,
-        );
         self.pass("before head")?;
         self.pass("in commit")?;
         let text = self.engine().store_reads();
         let rows = rows!(
             &mut self.connection,
-            Columns,
+            OutcomeColumns,
             text,
             &batch.stream.as_bytes()[..],
             stored(batch.epoch),
@@ -125,31 +112,7 @@ impl Writer {
         )?;
         self.pass("after commit")?;
         self.pass("commit reported failed")?;
-        let mut seen = None;
-        let mut notes = Vec::new();
-        for (cluster, seq, mark, prev, schema, stored, linked, note_seq, note_mark, nonce, refs) in
-            rows
-        {
-            seen = Some(((cluster, seq, mark, prev, schema), stored == 1, linked > 0));
-            notes.extend(note((note_seq, note_mark, nonce, refs))?);
-        }
-        let (columns, stored, linked) = seen.ok_or_else(world::unfounded)?;
-        let world = read_world(columns)?;
-        let truncated = notes.len() > notes_max as usize;
-        notes.truncate(notes_max as usize);
-        let stood = match look {
-            Look::Unmoved => world.seq == at.seq && world.mark == at.mark,
-            Look::Linked => linked,
-        };
-        let fenced = !stored && stood;
-        Ok(ReadOutcome {
-            world,
-            stored,
-            fenced,
-            notes,
-            linked,
-            truncated,
-        })
+        outcome(rows, at, look, notes_max as usize)
     }
 
     /// Says where the world stands and, on PostgreSQL, that we live, unless the world is older than `at`; `None`
@@ -173,7 +136,8 @@ impl Writer {
     }
 
     /// Claims a stream: ours by its epoch, or by this run of the server. It waits for a lost transaction of ours to
-    /// end, and fences it; `None` when somebody else owns the stream.
+    /// end, and fences it; [`StoreError::LockWait`] while that one still runs: claim again. `None` when somebody else
+    /// owns the stream.
     pub async fn claim(
         &mut self,
         stream: StreamId,
@@ -318,6 +282,53 @@ impl Writer {
         point(name).inspect_err(|_| self.connection.usable = false)?;
         Ok(())
     }
+}
+
+type OutcomeColumns = (
+    Vec<u8>,
+    i64,
+    Vec<u8>,
+    Vec<u8>,
+    i64,
+    i64,
+    i64,
+    Option<i64>,
+    Option<Vec<u8>>,
+    Option<Vec<u8>>,
+    Option<Vec<u8>>,
+);
+
+/// Each row repeats the world and carries one note, or none.
+fn outcome(
+    rows: Vec<OutcomeColumns>,
+    at: &Stamp,
+    look: Look,
+    notes_max: usize,
+) -> Result<ReadOutcome, StoreError> {
+    let mut seen = None;
+    let mut notes = Vec::new();
+    for (cluster, seq, mark, prev, schema, stored, linked, note_seq, note_mark, nonce, refs) in rows
+    {
+        seen = Some(((cluster, seq, mark, prev, schema), stored == 1, linked > 0));
+        notes.extend(note((note_seq, note_mark, nonce, refs))?);
+    }
+    let (columns, stored, linked) = seen.ok_or_else(world::unfounded)?;
+    let world = read_world(columns)?;
+    let truncated = notes.len() > notes_max;
+    notes.truncate(notes_max);
+    let stood = match look {
+        Look::Unmoved => world.seq == at.seq && world.mark == at.mark,
+        Look::Linked => linked,
+    };
+    let fenced = !stored && stood;
+    Ok(ReadOutcome {
+        world,
+        stored,
+        fenced,
+        notes,
+        linked,
+        truncated,
+    })
 }
 
 /// [`Engine::begin`] and [`world::LOCK`] as one script.
