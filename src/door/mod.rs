@@ -5,11 +5,13 @@
 
 mod authenticate;
 mod cache;
+mod check;
 mod counted;
 mod cursors;
 mod decision;
 mod documents;
 mod draft;
+mod due;
 mod facts;
 mod found;
 mod history;
@@ -27,6 +29,7 @@ mod view;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+pub use check::check;
 pub use counted::Turned;
 pub use decision::{Decision, seal_version};
 pub use facts::{Lease, Place, Places, ProjectPlaces};
