@@ -10,6 +10,7 @@ mod cursors;
 mod decision;
 mod documents;
 mod draft;
+mod due;
 mod facts;
 mod found;
 mod history;
