@@ -176,8 +176,8 @@ fn finish<R>(
             record.status = decision.status;
             record.version = decision.version;
             record.digest = decision.digest;
-            if decision.metadata.is_some() {
-                record.metadata = decision.metadata;
+            if let Some(said) = decision.metadata {
+                record.metadata.get_or_insert_default().extend(said);
             }
             let answer = Answer {
                 reply: decision.reply,
