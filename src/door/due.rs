@@ -3,13 +3,12 @@
 //!
 //! Invariant: nothing here is recorded or answered to anybody outside.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::facts;
 use super::view::STORE_LOST;
 use super::{Door, View};
-use crate::model::{BootId, DocumentKind, EnvironmentName, Refusal, SecretName};
+use crate::model::{BootId, DocumentKind, EnvironmentId, EnvironmentName, Refusal, SecretName};
 
 impl Door {
     /// This run of the server.
@@ -35,20 +34,9 @@ impl Door {
             return Ok(Vec::new());
         }
         let places = View::cached(Arc::clone(&self.shared)).places().await?;
-        let mut by_id = HashMap::new();
-        for (project, places) in places.projects() {
-            for (environment, place) in places.environments() {
-                let Some(place) = place else { continue };
-                let name = EnvironmentName {
-                    project: project.clone(),
-                    environment: environment.clone(),
-                };
-                by_id.insert(*place.environment.id.as_bytes(), (name, Arc::clone(place)));
-            }
-        }
         let mut due = Vec::with_capacity(found.value.len());
         for row in &found.value {
-            let Some((name, place)) = by_id.get(&row.space) else {
+            let Some(place) = places.place_of(EnvironmentId::from_bytes(row.space)) else {
                 continue;
             };
             let Ok(secret) = facts::open_secret(&self.shared.keys, place, row) else {
@@ -60,7 +48,10 @@ impl Door {
                 .is_some_and(|policy| policy.next_at <= now);
             if rotates && secret.deleted_at.is_none() {
                 due.push(SecretName {
-                    place: name.clone(),
+                    place: EnvironmentName {
+                        project: place.project.name.clone(),
+                        environment: place.environment.name.clone(),
+                    },
                     path: secret.path,
                 });
             }

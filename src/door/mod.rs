@@ -5,6 +5,8 @@
 
 mod authenticate;
 mod cache;
+mod check;
+mod claim;
 mod counted;
 mod cursors;
 mod decision;
@@ -14,6 +16,7 @@ mod due;
 mod facts;
 mod found;
 mod history;
+mod joining;
 mod ledger;
 mod log;
 mod operation;
@@ -23,11 +26,13 @@ mod segments;
 mod shared;
 mod start;
 mod state_dir;
+mod strangers;
 mod view;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+pub use check::check;
 pub use counted::Turned;
 pub use decision::{Decision, seal_version};
 pub use facts::{Lease, Place, Places, ProjectPlaces};

@@ -96,11 +96,11 @@ impl View {
             .relied
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner);
-        // What one snapshot or the lock showed needs no second look at each ref: all was true at once.
-        let refs = if matches!(self.source, Source::Cache) {
-            seen.refs
-        } else {
+        // Under the lock nothing can have touched it: there is nothing to look at again.
+        let refs = if matches!(self.source, Source::Locked(_)) {
             Vec::new()
+        } else {
+            seen.refs
         };
         Relied {
             point: self.point,
@@ -293,6 +293,12 @@ impl View {
             .load(async |connection| facts::load_token(connection, keys, id).await)
             .await?;
         self.learn(at, loaded, Fact::Token)
+    }
+
+    /// Whether the cache knows a token of this id.
+    pub(super) fn knows_token(&self, id: TokenId) -> bool {
+        let entry = self.shared.cache.find(&Ref::token(id));
+        entry.is_some_and(|entry| matches!(entry.fact, Fact::Token(Some(_))))
     }
 
     /// How many living children a token has.
