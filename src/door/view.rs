@@ -241,6 +241,39 @@ impl View {
         Ok(deleted)
     }
 
+    /// Deleted secrets of an environment, whatever their paths, at most `limit`.
+    ///
+    /// # Errors
+    /// As [`Self::find_secret`].
+    pub async fn list_buried_secrets(
+        &self,
+        place: &Place,
+        limit: u32,
+    ) -> Result<Vec<Secret>, Refusal> {
+        let environment = place.environment.id;
+        let found = self
+            .read(async |connection| {
+                connection
+                    .list_dead_documents(DocumentKind::Secret, *environment.as_bytes(), limit)
+                    .await
+            })
+            .await?;
+        self.note_ahead(&found.at);
+        self.relied()
+            .refs
+            .push((Ref::listing(environment), found.at.seq));
+        let mut buried = Vec::with_capacity(found.value.len());
+        for row in &found.value {
+            let secret =
+                facts::open_secret(&self.shared.keys, place, row).map_err(|_| Refusal::Tampered)?;
+            self.relied()
+                .refs
+                .push((Ref::secret(environment, &secret.path), found.at.seq));
+            buried.push(secret);
+        }
+        Ok(buried)
+    }
+
     /// Living secrets whose folded path begins with `prefix` and comes after `after`, in that order, at most `limit`.
     ///
     /// # Errors
