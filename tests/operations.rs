@@ -177,7 +177,7 @@ impl Vault {
     }
 
     /// The whole store agrees with its keys and its log.
-    async fn is_sound(self) {
+    async fn ends_sound(self) {
         self.door.close().await;
         drop(self.door);
         let store = reopened(&self.settings).await;
@@ -477,7 +477,7 @@ async fn a_secret_lives_and_dies() {
         .await
         .expect("deleted");
     assert_eq!(v.root(ListProjects).await.expect("a list").1, []);
-    v.is_sound().await;
+    v.ends_sound().await;
 }
 
 #[tokio::test]
@@ -501,7 +501,7 @@ async fn a_hundred_versions_are_kept() {
         v.value("a", Which::Number(4), "value").await.as_deref(),
         Some("4")
     );
-    v.is_sound().await;
+    v.ends_sound().await;
 }
 
 #[tokio::test]
@@ -555,7 +555,7 @@ async fn lists_show_what_may_be_listed_in_pages() {
             .collect::<Vec<_>>(),
         ["p/e/b/one", "p/e/B/three", "p/e/b/two"]
     );
-    v.is_sound().await;
+    v.ends_sound().await;
 }
 
 #[tokio::test]
@@ -581,7 +581,7 @@ async fn a_page_that_shows_nothing_goes_on() {
     let (items, folders, pages) = v.list(&v.root, false, 100).await;
     assert_eq!((items.len(), folders.len(), pages), (1, 1, 1));
     assert_eq!(v.list(&v.root, true, 100).await.0.len(), 1001);
-    v.is_sound().await;
+    v.ends_sound().await;
 }
 
 #[tokio::test]
@@ -718,7 +718,7 @@ async fn tokens_are_made_within_their_makers() {
         .await
         .expect("revoked by itself");
     assert_eq!(v.by(&child.token, ReadOwnToken).await.err(), Some(revoked));
-    v.is_sound().await;
+    v.ends_sound().await;
 }
 
 #[tokio::test]
@@ -764,7 +764,7 @@ async fn dead_tokens_are_swept_after_thirty_days() {
         code(v.by(&expired.token, ReadOwnToken).await),
         "token-invalid"
     );
-    v.is_sound().await;
+    v.ends_sound().await;
 }
 
 #[tokio::test]
@@ -825,7 +825,7 @@ async fn keys_rotate_and_versions_follow() {
         v.value("s7", Which::Current, "value").await.as_deref(),
         Some("7")
     );
-    v.is_sound().await;
+    v.ends_sound().await;
 }
 
 #[tokio::test]
@@ -981,7 +981,7 @@ async fn rotations_come_when_they_are_due() {
         ),
         "no-rotation"
     );
-    v.is_sound().await;
+    v.ends_sound().await;
 }
 
 #[tokio::test]
@@ -1053,7 +1053,7 @@ async fn leases_and_the_log() {
         "{}",
         line(1)
     );
-    v.is_sound().await;
+    v.ends_sound().await;
 }
 
 #[tokio::test]
@@ -1097,5 +1097,5 @@ async fn the_scheduler_rotates_and_leaves_idle_stores_alone() {
     assert_eq!(size().await, before);
     tell.send_replace(true);
     while jobs.join_next().await.is_some() {}
-    v.is_sound().await;
+    v.ends_sound().await;
 }
