@@ -15,6 +15,7 @@ use super::history::Relied;
 use super::operation::{Caller, Cx, Operation};
 use super::shared::Shared;
 use super::{Answer, Authorised, Door, Request, View, authorise};
+use crate::fault;
 use crate::model::{Changes, Refusal, Timestamp, TokenId};
 use crate::store::Writer;
 
@@ -230,6 +231,7 @@ impl Door {
             View::snapshot(Arc::clone(shared)).await?
         };
         let (mut draft, answer) = attempt.decide(shared, view).await?;
+        fault::pause("decided").await;
         if draft.changes.is_empty() {
             if tried > 0 {
                 // All of it was true at once, in one snapshot after the request began.
