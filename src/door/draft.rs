@@ -195,7 +195,10 @@ fn finish<R>(
         }
         Err(refusal) => {
             // An operation that asks the grant itself may refuse what the door let in.
-            record.allowed &= !matches!(refusal, Refusal::Forbidden | Refusal::Unauthenticated(_));
+            record.allowed &= !matches!(
+                refusal,
+                Refusal::Forbidden | Refusal::Hidden | Refusal::Unauthenticated(_)
+            );
             record.status = refusal.status();
             record.code = refusal.code();
             (
