@@ -77,7 +77,10 @@ mod armed {
 
     /// Disarms a point.
     pub fn disarm(name: &str) {
-        POINTS.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        POINTS
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(name);
     }
 
     /// A place where a test may act.
@@ -100,8 +103,13 @@ mod armed {
 
     fn signal(signal: &str) {
         let own = std::process::id().to_string();
-        let sent = std::process::Command::new("kill").args([signal, &own]).status();
-        assert!(sent.is_ok_and(|status| status.success()), "a failpoint could not signal its own process");
+        let sent = std::process::Command::new("kill")
+            .args([signal, &own])
+            .status();
+        assert!(
+            sent.is_ok_and(|status| status.success()),
+            "a failpoint could not signal its own process"
+        );
     }
 }
 

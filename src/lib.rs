@@ -7,3 +7,4 @@ pub mod entropy;
 pub mod fault;
 pub mod model;
 pub mod seal;
+pub mod store;

@@ -1,2 +1,34 @@
-//! coffer
-fn main() {}
+//! `coffer`: the command line for operators, applications and auditors. It speaks HTTPS to a server and nothing else;
+//! only `audit verify` works without one.
+//!
+//! Invariant: values and tokens never come from argv unless typed as `FIELD=VALUE`, and no write is ever repeated.
+
+mod client;
+mod commands;
+mod defaults;
+mod durations;
+mod failure;
+mod fields;
+mod files;
+mod names;
+mod output;
+mod routes;
+mod settings;
+mod usage;
+mod variables;
+mod wire;
+
+use clap::Parser;
+use commands::Cli;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage::report(&error),
+    };
+    match cli.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -3,16 +3,15 @@
 //!
 //! Invariant: two different contexts never encode to the same bytes (every part carries its length; their number is fixed).
 
-use uuid::Uuid;
-
 use super::CryptoError;
+use crate::model::{ClusterId, EnvironmentId, ProjectId};
 
 /// Longest encoded context. The longest real one (a document named `project/environment/path`) has some 750 bytes.
-pub(crate) const CONTEXT_BYTES_MAX: usize = 1_024;
+pub(super) const CONTEXT_BYTES_MAX: usize = 1_024;
 
 /// Which rank of key seals: the first part of every context, so that ranks stay apart even if two keys were equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Label {
+pub(super) enum Label {
     /// A seal's key (such as a passphrase's) wraps the root key.
     Seal,
     /// The root key wraps the keys below it.
@@ -28,7 +27,7 @@ pub(crate) enum Label {
 }
 
 impl Label {
-    pub(crate) const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Seal => "seal",
             Self::Root => "root",
@@ -42,13 +41,13 @@ impl Label {
 
 /// Where a sealed thing belongs. What is absent is encoded as a part of length 0.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Context<'a> {
+pub(super) struct Context<'a> {
     label: &'a str,
-    cluster: Uuid,
-    project: Option<Uuid>,
-    environment: Option<Uuid>,
+    cluster: ClusterId,
+    project: Option<ProjectId>,
+    environment: Option<EnvironmentId>,
     kind: &'a str,
-    id: Option<Uuid>,
+    id: Option<[u8; 16]>,
     name: &'a str,
     version: Option<u64>,
     term: Option<u32>,
@@ -56,7 +55,7 @@ pub(crate) struct Context<'a> {
 
 impl<'a> Context<'a> {
     /// A thing of this kind in this cluster, sealed by this rank; everything else absent.
-    pub(crate) const fn new(label: Label, cluster: Uuid, kind: &'a str) -> Self {
+    pub(super) const fn new(label: Label, cluster: ClusterId, kind: &'a str) -> Self {
         Self {
             label: label.as_str(),
             cluster,
@@ -70,25 +69,29 @@ impl<'a> Context<'a> {
         }
     }
 
-    pub(crate) const fn place(mut self, project: Option<Uuid>, environment: Option<Uuid>) -> Self {
+    pub(super) const fn place(
+        mut self,
+        project: Option<ProjectId>,
+        environment: Option<EnvironmentId>,
+    ) -> Self {
         (self.project, self.environment) = (project, environment);
         self
     }
 
     /// The object id: a UUID and, after it, the canonical path or name (may be empty).
-    pub(crate) const fn object(mut self, id: Uuid, name: &'a str) -> Self {
-        (self.id, self.name) = (Some(id), name);
+    pub(super) const fn object(mut self, id: &[u8; 16], name: &'a str) -> Self {
+        (self.id, self.name) = (Some(*id), name);
         self
     }
 
     /// The object's own version: of a secret, of a wrapped key (its term), or a segment's first index.
-    pub(crate) const fn version(mut self, version: u64) -> Self {
+    pub(super) const fn version(mut self, version: u64) -> Self {
         self.version = Some(version);
         self
     }
 
     /// The term of the key that seals, from 1. Absent when that key has none (a data key, a passphrase's key).
-    pub(crate) const fn term(mut self, term: u32) -> Self {
+    pub(super) const fn term(mut self, term: u32) -> Self {
         self.term = Some(term);
         self
     }
@@ -114,18 +117,14 @@ impl<'a> Context<'a> {
         };
         out.part(&[self.label.as_bytes()])?;
         out.part(&[self.cluster.as_bytes()])?;
-        out.part(&[uuid(&self.project)])?;
-        out.part(&[uuid(&self.environment)])?;
+        out.part(&[self.project.as_ref().map_or(&[], |id| id.as_bytes())])?;
+        out.part(&[self.environment.as_ref().map_or(&[], |id| id.as_bytes())])?;
         out.part(&[self.kind.as_bytes()])?;
-        out.part(&[uuid(&self.id), self.name.as_bytes()])?;
+        out.part(&[self.id.as_ref().map_or(&[], |id| id), self.name.as_bytes()])?;
         out.part(&[version.as_ref().map_or(&[], |bytes| bytes)])?;
         out.part(&[term.as_ref().map_or(&[], |bytes| bytes)])?;
         Ok(out)
     }
-}
-
-fn uuid(id: &Option<Uuid>) -> &[u8] {
-    id.as_ref().map_or(&[], |id| id.as_bytes())
 }
 
 /// A context as bytes, on the stack.
@@ -163,7 +162,7 @@ impl EncodedContext {
 #[cfg(test)]
 impl<'a> Context<'a> {
     /// A context with any label, for the vector files.
-    pub(super) const fn labelled(label: &'a str, cluster: Uuid, kind: &'a str) -> Self {
+    pub(super) const fn labelled(label: &'a str, cluster: ClusterId, kind: &'a str) -> Self {
         let mut context = Self::new(Label::Seal, cluster, kind);
         context.label = label;
         context
@@ -176,9 +175,9 @@ mod tests {
 
     #[test]
     fn parts_keep_their_borders() {
-        let id = Uuid::from_bytes([1; 16]);
-        let context = Context::new(Label::Data, Uuid::from_bytes([2; 16]), "version")
-            .object(id, "a/b")
+        let id = [1; 16];
+        let context = Context::new(Label::Data, ClusterId::from_bytes([2; 16]), "version")
+            .object(&id, "a/b")
             .version(7);
         let mut expected = b"\x00\x04data\x00\x10".to_vec();
         expected.extend([2; 16]);
@@ -190,7 +189,7 @@ mod tests {
 
     #[test]
     fn absent_is_not_zero() {
-        let base = Context::new(Label::Data, Uuid::nil(), "version");
+        let base = Context::new(Label::Data, ClusterId::from_bytes([0; 16]), "version");
         assert_ne!(
             base.encode().unwrap().bytes(),
             base.version(0).encode().unwrap().bytes()
@@ -203,8 +202,8 @@ mod tests {
     fn too_long_a_name_is_refused() {
         let long = "x".repeat(CONTEXT_BYTES_MAX);
         assert!(
-            Context::new(Label::Data, Uuid::nil(), "version")
-                .object(Uuid::nil(), &long)
+            Context::new(Label::Data, ClusterId::from_bytes([0; 16]), "version")
+                .object(&[0; 16], &long)
                 .encode()
                 .is_err()
         );

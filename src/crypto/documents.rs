@@ -3,34 +3,35 @@
 //!
 //! Invariant: a document opens only as its kind, at its place, under its id and name.
 
-use uuid::Uuid;
-
 use super::{
     Algorithm, Context, CryptoError, Keyring, Label, SecretBytes, envelope, open_envelope,
     seal_envelope,
 };
-use crate::entropy::Entropy;
+use crate::{
+    entropy::Entropy,
+    model::{ClusterId, DocumentKind, EnvironmentId, ProjectId, StreamId},
+};
 
 /// The place of a security document.
 #[derive(Clone, Copy, Debug)]
 pub struct DocumentContext<'a> {
-    /// What it is: `principal`, `token`, `secret`, `environment`, … One word of this program's, never a user's.
-    pub kind: &'a str,
+    /// What it is of.
+    pub kind: DocumentKind,
     /// The project it belongs to, if to one.
-    pub project: Option<Uuid>,
+    pub project: Option<ProjectId>,
     /// The environment it belongs to, if to one.
-    pub environment: Option<Uuid>,
+    pub environment: Option<EnvironmentId>,
     /// Its id.
-    pub id: Uuid,
+    pub id: [u8; 16],
     /// The canonical name or path it is looked up by; may be empty.
     pub name: &'a str,
 }
 
 impl<'a> DocumentContext<'a> {
-    fn context(&self, cluster: Uuid, term: u32) -> Context<'a> {
-        Context::new(Label::System, cluster, self.kind)
+    fn context(&self, cluster: ClusterId, term: u32) -> Context<'a> {
+        Context::new(Label::System, cluster, self.kind.as_str())
             .place(self.project, self.environment)
-            .object(self.id, self.name)
+            .object(&self.id, self.name)
             .term(term)
     }
 }
@@ -81,7 +82,7 @@ impl Keyring {
     pub fn seal_segment(
         &self,
         entropy: &dyn Entropy,
-        stream: Uuid,
+        stream: StreamId,
         first_index: u64,
         count: u32,
         segment: &[u8],
@@ -95,7 +96,7 @@ impl Keyring {
     /// Another place or count, an unknown term, or damage.
     pub fn open_segment(
         &self,
-        stream: Uuid,
+        stream: StreamId,
         first_index: u64,
         count: u32,
         sealed: &[u8],
@@ -110,7 +111,7 @@ impl Keyring {
     pub fn seal_summary(
         &self,
         entropy: &dyn Entropy,
-        stream: Uuid,
+        stream: StreamId,
         first_index: u64,
         count: u32,
         summary: &[u8],
@@ -129,7 +130,7 @@ impl Keyring {
     /// Another place or count, an unknown term, or damage.
     pub fn open_summary(
         &self,
-        stream: Uuid,
+        stream: StreamId,
         first_index: u64,
         count: u32,
         sealed: &[u8],
@@ -141,7 +142,7 @@ impl Keyring {
         &self,
         entropy: &dyn Entropy,
         kind: &str,
-        (stream, first, count): (Uuid, u64, u32),
+        (stream, first, count): (StreamId, u64, u32),
         plaintext: &[u8],
     ) -> Result<Vec<u8>, CryptoError> {
         let (audit, count) = (self.audit.newest(), count.to_string());
@@ -160,7 +161,7 @@ impl Keyring {
     fn open_audit(
         &self,
         kind: &str,
-        (stream, first, count): (Uuid, u64, u32),
+        (stream, first, count): (StreamId, u64, u32),
         sealed: &[u8],
     ) -> Result<SecretBytes, CryptoError> {
         let (audit, count) = (self.audit.of(envelope::term(sealed)?)?, count.to_string());
@@ -172,6 +173,11 @@ impl Keyring {
 }
 
 /// A segment's object id is its stream and, as its name, the number of its records in decimal.
-fn audit_context<'a>(cluster: Uuid, kind: &'a str, stream: Uuid, count: &'a str) -> Context<'a> {
-    Context::new(Label::Audit, cluster, kind).object(stream, count)
+fn audit_context<'a>(
+    cluster: ClusterId,
+    kind: &'a str,
+    stream: StreamId,
+    count: &'a str,
+) -> Context<'a> {
+    Context::new(Label::Audit, cluster, kind).object(stream.as_bytes(), count)
 }

@@ -33,18 +33,14 @@ pub(super) const HEADER_BYTES: usize = 1 + 1 + 4 + SALT_BYTES + COMMITMENT_BYTES
 pub const ENVELOPE_OVERHEAD_BYTES: usize = HEADER_BYTES + TAG_BYTES;
 
 /// Longest plaintext of one envelope: far below the limits of both ciphers, far above a segment.
-pub(crate) const PLAINTEXT_BYTES_MAX: usize = 64 << 20;
+pub(super) const PLAINTEXT_BYTES_MAX: usize = 64 << 20;
 
 /// The cipher of an envelope, its second byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Algorithm {
+pub(super) enum Algorithm {
     Aes256Gcm = 1,
     /// Read always, written by no configuration yet: for machines without AES instructions.
-    #[cfg_attr(
-        not(test),
-        allow(dead_code, reason = "made by transmission, from a stored byte")
-    )]
     ChaCha20Poly1305 = 2,
 }
 
@@ -59,7 +55,7 @@ impl Algorithm {
 }
 
 /// Seals `plaintext` at a place, under a salt drawn here.
-pub(crate) fn seal(
+pub(super) fn seal(
     key: &LockedKey,
     algorithm: Algorithm,
     context: &Context<'_>,
@@ -92,7 +88,7 @@ pub(crate) fn seal(
 }
 
 /// Opens an envelope that was sealed with this key at this place.
-pub(crate) fn open(
+pub(super) fn open(
     key: &LockedKey,
     context: &Context<'_>,
     envelope: &[u8],
@@ -238,3 +234,7 @@ fn derive(
         .map_err(|_| CryptoError)?;
     Ok(out)
 }
+
+#[cfg(test)]
+#[path = "vectors.rs"]
+mod vectors;

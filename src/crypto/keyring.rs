@@ -3,108 +3,32 @@
 //!
 //! Invariant: every kind of key is present, and no two keys share a kind and a term.
 
-use uuid::Uuid;
-
 use super::{
     AuditKey, AuditSigner, CryptoError, CursorMac, EnvironmentKey, LockedKey, MacKey, MarkMac,
-    RootKey, SystemKey, TokenMac, keys::KeyPlace, mac::MacPurpose,
+    RootKey, SystemKey, TokenMac, mac::MacPurpose, root::KeyPlace,
 };
-use crate::entropy::Entropy;
+use crate::{
+    entropy::Entropy,
+    model::{ClusterId, EnvironmentId, KeyKind, KeyRow, ProjectId},
+};
 
 /// The first term of every key.
 const FIRST_TERM: u32 = 1;
 
-/// What a wrapped key is; its name is the object kind in its context, its number a column's value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum KeyKind {
-    /// Seals security documents.
-    System = 1,
-    /// Seals audit segments.
-    Audit = 2,
-    /// Signs tree heads.
-    AuditSigner = 3,
-    /// Authenticates tokens.
-    TokenMac = 4,
-    /// Authenticates page cursors.
-    CursorMac = 5,
-    /// Authenticates marks of the change sequence.
-    MarkMac = 6,
-    /// Wraps the data keys of one environment.
-    Environment = 7,
-}
-
-impl KeyKind {
-    const CLUSTER_KINDS: [Self; 6] = [
-        Self::System,
-        Self::Audit,
-        Self::AuditSigner,
-        Self::TokenMac,
-        Self::CursorMac,
-        Self::MarkMac,
-    ];
-
-    /// The object kind in the context.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::System => "system-key",
-            Self::Audit => "audit-key",
-            Self::AuditSigner => "audit-signer",
-            Self::TokenMac => "token-mac",
-            Self::CursorMac => "cursor-mac",
-            Self::MarkMac => "mark-mac",
-            Self::Environment => "environment-key",
-        }
-    }
-
-    /// The number that is stored.
-    #[must_use]
-    pub const fn number(self) -> u8 {
-        self as u8
-    }
-
-    /// The kind of a stored number.
-    #[must_use]
-    pub fn from_number(number: u8) -> Option<Self> {
-        Self::CLUSTER_KINDS
-            .into_iter()
-            .chain([Self::Environment])
-            .find(|kind| kind.number() == number)
-    }
-}
-
-/// A key as it is stored: its place in the clear, which the envelope is bound to, and the envelope.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WrappedKey {
-    /// What it is.
-    pub kind: KeyKind,
-    /// The project of an environment key.
-    pub project: Option<Uuid>,
-    /// The environment of an environment key.
-    pub environment: Option<Uuid>,
-    /// Its term, from 1.
-    pub term: u32,
-    /// The envelope under the root key.
-    pub bytes: Vec<u8>,
-}
-
-impl WrappedKey {
-    fn place(&self, cluster: Uuid) -> KeyPlace {
-        KeyPlace {
-            cluster,
-            project: self.project,
-            environment: self.environment,
-            kind: self.kind,
-            term: self.term,
-        }
-    }
-}
+/// The kinds of key that belong to the cluster and not to an environment.
+const CLUSTER_KINDS: [KeyKind; 6] = [
+    KeyKind::TokenMac,
+    KeyKind::CursorMac,
+    KeyKind::MarkMac,
+    KeyKind::System,
+    KeyKind::Audit,
+    KeyKind::Signer,
+];
 
 /// All keys of a cluster that are not an environment's.
 pub struct Keyring {
     root: RootKey,
-    pub(super) cluster: Uuid,
+    pub(super) cluster: ClusterId,
     pub(super) system: Terms<SystemKey>,
     pub(super) audit: Terms<AuditKey>,
     token_mac: MacKey<TokenMac>,
@@ -114,37 +38,36 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// New keys for a new cluster, and their wrapped forms to store.
+    /// New keys for a new cluster, and the rows to store.
     ///
     /// # Errors
     /// Only if a primitive refuses.
     pub fn generate(
         entropy: &dyn Entropy,
         root: RootKey,
-        cluster: Uuid,
-    ) -> Result<(Self, Vec<WrappedKey>), CryptoError> {
-        let wrapped = KeyKind::CLUSTER_KINDS
+        cluster: ClusterId,
+    ) -> Result<(Self, Vec<KeyRow>), CryptoError> {
+        let row = |kind| {
+            let place = KeyPlace::of_cluster(cluster, kind, FIRST_TERM);
+            generate_row(&root, entropy, place).map(|(_, row)| row)
+        };
+        let rows = CLUSTER_KINDS
             .into_iter()
-            .map(|kind| {
-                wrap_new(&root, entropy, cluster, kind, None, FIRST_TERM)
-                    .map(|(_, wrapped)| wrapped)
-            })
+            .map(row)
             .collect::<Result<Vec<_>, _>>()?;
-        Ok((Self::open(root, cluster, &wrapped)?, wrapped))
+        Ok((Self::open(root, cluster, &rows)?, rows))
     }
 
-    /// Opens the stored keys of a cluster. Environment keys among them are passed over.
+    /// Opens the stored keys of a cluster. Rows of environments and of the seal are passed over.
     ///
     /// # Errors
-    /// A key does not open, a kind is missing, a term is 0 or occurs twice, or a second term of a key that has only one.
-    pub fn open(root: RootKey, cluster: Uuid, wrapped: &[WrappedKey]) -> Result<Self, CryptoError> {
+    /// A key does not open, a kind is missing, a term is 0 or occurs twice, or a key that has one term has another.
+    pub fn open(root: RootKey, cluster: ClusterId, rows: &[KeyRow]) -> Result<Self, CryptoError> {
         let of = |kind| -> Result<Vec<(u32, LockedKey)>, CryptoError> {
-            let mine = wrapped.iter().filter(|wrapped| wrapped.kind == kind);
-            mine.map(|wrapped| {
-                Ok((
-                    wrapped.term,
-                    root.unwrap(wrapped.place(cluster), &wrapped.bytes)?,
-                ))
+            let mine = rows.iter().filter(|row| row.kind == kind);
+            mine.map(|row| {
+                let place = KeyPlace::of_cluster(cluster, kind, row.term);
+                Ok((row.term, root.unwrap(place, &row.wrapped)?))
             })
             .collect()
         };
@@ -154,7 +77,7 @@ impl Keyring {
             token_mac: mac_key(of(TokenMac::KIND)?)?,
             cursor_mac: mac_key(of(CursorMac::KIND)?)?,
             mark_mac: mac_key(of(MarkMac::KIND)?)?,
-            signer: AuditSigner::new(&only(of(KeyKind::AuditSigner)?)?)?,
+            signer: AuditSigner::new(&only(of(KeyKind::Signer)?)?)?,
             root,
             cluster,
         })
@@ -162,7 +85,7 @@ impl Keyring {
 
     /// The cluster these keys belong to.
     #[must_use]
-    pub fn cluster(&self) -> Uuid {
+    pub fn cluster(&self) -> ClusterId {
         self.cluster
     }
 
@@ -190,29 +113,38 @@ impl Keyring {
         &self.signer
     }
 
-    /// A new environment key of this term, and its wrapped form to store.
+    /// The row of the system key's or the audit key's next term; it seals once the keyring was opened again with it.
+    ///
+    /// # Errors
+    /// A kind that has only one term, or whose terms belong to an environment.
+    pub fn generate_next(
+        &self,
+        entropy: &dyn Entropy,
+        kind: KeyKind,
+    ) -> Result<KeyRow, CryptoError> {
+        let newest = match kind {
+            KeyKind::System => self.system.newest().term,
+            KeyKind::Audit => self.audit.newest().term,
+            _ => return Err(CryptoError),
+        };
+        let term = newest.checked_add(1).ok_or(CryptoError)?;
+        let place = KeyPlace::of_cluster(self.cluster, kind, term);
+        generate_row(&self.root, entropy, place).map(|(_, row)| row)
+    }
+
+    /// A new key of this term for an environment, and the row to store.
     ///
     /// # Errors
     /// Term 0.
     pub fn generate_environment_key(
         &self,
         entropy: &dyn Entropy,
-        project: Uuid,
-        environment: Uuid,
+        project: ProjectId,
+        environment: EnvironmentId,
         term: u32,
-    ) -> Result<(EnvironmentKey, WrappedKey), CryptoError> {
-        if term == 0 {
-            return Err(CryptoError);
-        }
-        let place = Some((project, environment));
-        let (key, wrapped) = wrap_new(
-            &self.root,
-            entropy,
-            self.cluster,
-            KeyKind::Environment,
-            place,
-            term,
-        )?;
+    ) -> Result<(EnvironmentKey, KeyRow), CryptoError> {
+        let place = KeyPlace::of_environment(self.cluster, project, environment, term);
+        let (key, row) = generate_row(&self.root, entropy, place)?;
         Ok((
             EnvironmentKey {
                 key,
@@ -221,58 +153,52 @@ impl Keyring {
                 environment,
                 term,
             },
-            wrapped,
+            row,
         ))
     }
 
-    /// The environment key of a stored wrapped key.
+    /// The environment key of a row, as the key of the environment that the caller knows to be meant.
     ///
     /// # Errors
-    /// Not an environment key, another place than it was wrapped for, or damage.
+    /// The row names another kind or environment, was wrapped for another place, or is damaged.
     pub fn open_environment_key(
         &self,
-        wrapped: &WrappedKey,
+        project: ProjectId,
+        environment: EnvironmentId,
+        row: &KeyRow,
     ) -> Result<EnvironmentKey, CryptoError> {
-        let (KeyKind::Environment, Some(project), Some(environment)) =
-            (wrapped.kind, wrapped.project, wrapped.environment)
-        else {
-            return Err(CryptoError);
-        };
-        if wrapped.term == 0 {
+        if row.kind != KeyKind::Environment || row.environment != *environment.as_bytes() {
             return Err(CryptoError);
         }
-        let key = self
-            .root
-            .unwrap(wrapped.place(self.cluster), &wrapped.bytes)?;
+        let place = KeyPlace::of_environment(self.cluster, project, environment, row.term);
+        let key = self.root.unwrap(place, &row.wrapped)?;
         Ok(EnvironmentKey {
             key,
             cluster: self.cluster,
             project,
             environment,
-            term: wrapped.term,
+            term: row.term,
         })
     }
 }
 
-fn wrap_new(
+fn generate_row(
     root: &RootKey,
     entropy: &dyn Entropy,
-    cluster: Uuid,
-    kind: KeyKind,
-    place: Option<(Uuid, Uuid)>,
-    term: u32,
-) -> Result<(LockedKey, WrappedKey), CryptoError> {
-    let (project, environment) = place.unzip();
+    place: KeyPlace,
+) -> Result<(LockedKey, KeyRow), CryptoError> {
     let key = LockedKey::generate(entropy);
-    let mut wrapped = WrappedKey {
-        kind,
-        project,
-        environment,
-        term,
-        bytes: Vec::new(),
-    };
-    wrapped.bytes = root.wrap(entropy, wrapped.place(cluster), &key)?;
-    Ok((key, wrapped))
+    let wrapped = root.wrap(entropy, place, &key)?;
+    let environment = place.environment.map_or([0; 16], |id| *id.as_bytes());
+    Ok((
+        key,
+        KeyRow {
+            kind: place.kind,
+            environment,
+            term: place.term,
+            wrapped,
+        },
+    ))
 }
 
 fn mac_key<P: MacPurpose>(keys: Vec<(u32, LockedKey)>) -> Result<MacKey<P>, CryptoError> {
@@ -287,7 +213,7 @@ fn only(mut keys: Vec<(u32, LockedKey)>) -> Result<LockedKey, CryptoError> {
     }
 }
 
-/// The terms of one kind of key, by term; never empty.
+/// The terms of one kind of key, in order; never empty.
 pub(super) struct Terms<K>(Vec<(u32, K)>);
 
 impl<K> Terms<K> {
@@ -297,7 +223,7 @@ impl<K> Terms<K> {
     ) -> Result<Self, CryptoError> {
         keys.sort_by_key(|(term, _)| *term);
         let doubled = keys.windows(2).any(|pair| pair[0].0 == pair[1].0);
-        if doubled || keys.first().is_none_or(|(term, _)| *term == 0) {
+        if doubled || keys.is_empty() {
             return Err(CryptoError);
         }
         Ok(Self(

@@ -91,11 +91,8 @@ impl LockedKey {
 impl Drop for LockedKey {
     fn drop(&mut self) {
         match &mut self.0 {
-            Slot::Arena(slot) => {
-                // SAFETY: as in `built`: `self` owns the slot until `give_back`.
-                unsafe { slot.as_mut() }.zeroize();
-                arena().give_back(*slot);
-            }
+            // SAFETY: `self` owns the slot, which came from this arena, and is gone after this.
+            Slot::Arena(slot) => unsafe { arena().give_back(*slot) },
             Slot::Heap(_) => {
                 OVERFLOW.fetch_sub(1, Ordering::Relaxed);
             }
@@ -220,7 +217,13 @@ impl Arena {
         Some(slot.cast())
     }
 
-    fn give_back(&self, slot: NonNull<[u8; KEY_BYTES]>) {
+    /// Wipes a slot and takes it back.
+    ///
+    /// # Safety
+    /// `slot` came from `take` of this arena, and the caller, its only owner, forgets it.
+    unsafe fn give_back(&self, mut slot: NonNull<[u8; KEY_BYTES]>) {
+        // SAFETY: inside the mapping and owned by nobody else, as the caller promises.
+        unsafe { slot.as_mut() }.zeroize();
         self.free
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -301,29 +304,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slots_are_wiped_and_used_again() {
+    fn slots_are_wiped_used_again_and_bounded() {
         let arena = Arena::of(map(16 << 10, false).unwrap(), 16 << 10, None);
-        let slot = arena.take(0).unwrap();
-        arena.give_back(slot);
+        let mut slot = arena.take(0).unwrap();
+        // SAFETY: this arena is this test's alone, and so are its slots.
+        unsafe {
+            slot.as_mut().fill(0xC5);
+            arena.give_back(slot);
+            assert_eq!(*slot.as_ptr(), [0; KEY_BYTES]);
+        }
         assert_eq!(arena.take(0), Some(slot));
         for _ in 1..arena.slots {
             assert!(arena.take(0).is_some());
         }
         assert!(arena.take(0).is_none(), "the arena is bounded");
-        arena.give_back(slot);
+        // SAFETY: as above.
+        unsafe { arena.give_back(slot) };
         assert!(arena.take(1).is_none(), "the reserved share is left alone");
     }
 
     #[test]
-    fn a_dropped_key_leaves_zeroes() {
-        let key = LockedKey::copy_of(&[0xC5; KEY_BYTES]);
-        let Slot::Arena(slot) = key.0 else {
-            panic!("the arena has room in a test")
-        };
-        assert_eq!(key.expose(), &[0xC5; KEY_BYTES]);
-        drop(key);
-        // SAFETY: the mapping outlives the process's keys; another test may have taken the slot, but writes other bytes.
-        assert_ne!(unsafe { *slot.as_ptr() }, [0xC5; KEY_BYTES]);
+    fn a_full_cache_leaves_room_for_keys_and_is_counted() {
+        let slots = arena().slots;
+        let kept: Vec<LockedKey> = (0..slots)
+            .map(|_| LockedKey::cached(&[7; KEY_BYTES]))
+            .collect();
+        let report = locked_memory();
+        assert!(report.overflow >= slots / RESERVED_SHARE, "{report:?}");
+        let rank = LockedKey::copy_of(&[8; KEY_BYTES]);
+        assert!(matches!(rank.0, Slot::Arena(_)));
+        assert!(kept.iter().all(|key| key.expose() == &[7; KEY_BYTES]));
+        assert!(matches!(kept.last().map(|key| &key.0), Some(Slot::Heap(_))));
     }
 
     /// What the kernel says of the pages: `lo` locked, `dd` not dumped, `dc` not copied on fork.

@@ -9,7 +9,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
-use super::{HashedToken, KeyKind, LockedKey, PlainToken};
+use super::{HashedToken, LockedKey, PlainToken};
+use crate::model::KeyKind;
 
 /// What a MAC key is for.
 pub trait MacPurpose: sealed::Sealed {
@@ -104,5 +105,34 @@ impl MacKey<MarkMac> {
             .as_slice()
             .ct_eq(mark)
             .into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 4231, test case 2, with its key padded by zeroes to our 32 bytes: HMAC pads it so itself.
+    #[test]
+    fn hmac_is_hmac() {
+        let mut key = [0; 32];
+        key[..4].copy_from_slice(b"Jefe");
+        let mac = MacKey::<CursorMac>::new(LockedKey::copy_of(&key));
+        let made = mac.sign(b"what do ya want for nothing?");
+        assert_eq!(made[..8], [0x5b, 0xdc, 0xc1, 0x46, 0xbf, 0x60, 0x75, 0x4e]);
+        assert!(mac.verify(b"what do ya want for nothing?", &made));
+        assert!(!mac.verify(b"what do ya want for nothing!", &made));
+        assert!(!mac.verify(b"what do ya want for nothing?", &made[..31]) && !mac.verify(b"", &[]));
+    }
+
+    #[test]
+    fn every_part_of_a_mark_counts() {
+        let key = MacKey::<MarkMac>::new(LockedKey::copy_of(&[3; 32]));
+        let mark = key.mark(&[1; 32], 7, &[2; 16], b"refs");
+        assert!(key.verify(&[1; 32], 7, &[2; 16], b"refs", &mark));
+        assert!(!key.verify(&[0; 32], 7, &[2; 16], b"refs", &mark));
+        assert!(!key.verify(&[1; 32], 8, &[2; 16], b"refs", &mark));
+        assert!(!key.verify(&[1; 32], 7, &[3; 16], b"refs", &mark));
+        assert!(!key.verify(&[1; 32], 7, &[2; 16], b"ref", &mark));
     }
 }

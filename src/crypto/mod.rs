@@ -11,23 +11,28 @@ mod keyring;
 mod keys;
 mod locked;
 mod mac;
+#[cfg(test)]
+mod properties;
+mod root;
 mod secret;
 mod signer;
+#[cfg(test)]
+mod stories;
 mod token;
 mod versions;
 
-pub(crate) use context::{Context, Label};
-pub(crate) use envelope::{Algorithm, open as open_envelope, seal as seal_envelope};
-pub(crate) use keys::parse_hex_key;
+use context::{Context, Label};
+use envelope::{Algorithm, open as open_envelope, seal as seal_envelope};
 
 pub use documents::DocumentContext;
 pub use envelope::ENVELOPE_OVERHEAD_BYTES;
-pub use keyring::{KeyKind, Keyring, WrappedKey};
-pub use keys::{AuditKey, EnvironmentKey, RootKey, SystemKey};
+pub use keyring::Keyring;
+pub use keys::{AuditKey, EnvironmentKey, SystemKey};
 pub use locked::{
     Hardening, KEY_BYTES, LockedKey, LockedMemory, effective_user, harden_process, locked_memory,
 };
 pub use mac::{CursorMac, MacKey, MarkMac, TokenMac};
+pub use root::{RootKey, RootPlace};
 pub use secret::SecretBytes;
 pub use signer::AuditSigner;
 pub use token::{HashedToken, PlainToken, TOKEN_BYTES_MAX, TokenKind};

@@ -3,10 +3,11 @@
 //!
 //! Invariant: a token has exactly one spelling; whatever else parses as nearly one is refused before any look-up.
 
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::SecretBytes;
-use crate::entropy::Entropy;
+use crate::{entropy::Entropy, model::TokenId};
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const RANDOM_BYTES: usize = 32;
@@ -110,7 +111,7 @@ impl PlainToken {
 }
 
 /// A token as it is stored: its MAC under the cluster's token key. It cannot be turned back or shown.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy)]
 pub struct HashedToken([u8; 32]);
 
 impl HashedToken {
@@ -118,10 +119,22 @@ impl HashedToken {
         Self(mac)
     }
 
-    /// The bytes of the look-up column.
+    /// The token's id: the first sixteen bytes.
+    #[must_use]
+    pub fn id(&self) -> TokenId {
+        TokenId::from_bytes(*self.0.first_chunk().expect("32 bytes begin with 16"))
+    }
+
+    /// All of it, for the token's sealed document.
     #[must_use]
     pub fn bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+
+    /// Whether it is the MAC in a token's document, in constant time.
+    #[must_use]
+    pub fn matches(&self, mac: &[u8; 32]) -> bool {
+        self.0.ct_eq(mac).into()
     }
 }
 
@@ -182,4 +195,75 @@ fn check_digits(body: &[u8]) -> [u8; CHECK_DIGITS] {
         sum /= 62;
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Computed apart from this code: base 62 of 0, 1, 61, 62 and 2^256 - 1; CRC-32 by zlib.
+    #[test]
+    fn numbers_are_written_in_full() {
+        let of = |random: [u8; 32]| PlainToken::of(TokenKind::App, &random).expose().to_owned();
+        let mut one = [0; 32];
+        one[31] = 1;
+        let mut base = [0; 32];
+        base[31] = 62;
+        assert_eq!(of([0; 32]), format!("cof_app_{:0>43}_{}", "", "3h5Ywa"));
+        assert_eq!(of(one), format!("cof_app_{:0>43}_{}", "1", "3Uav4w"));
+        assert_eq!(of(base), format!("cof_app_{:0>43}_{}", "10", "3p9jl3"));
+        assert_eq!(
+            of([255; 32]),
+            "cof_app_yhjskwdA6OZ1AL1YmHWZWm8LLG7HjnuCA2j5rOw8Xp1_1nbYum"
+        );
+    }
+
+    #[test]
+    fn a_number_beyond_256_bits_is_refused() {
+        let largest = digits(&[255; 32]);
+        assert!(fits(&largest));
+        let mut beyond = *largest;
+        *beyond.last_mut().unwrap() += 1;
+        assert!(value(beyond[RANDOM_DIGITS - 1]).is_some() && !fits(&beyond));
+        assert!(!fits(&[b'z'; RANDOM_DIGITS]));
+        for (number, taken) in [
+            (*largest, true),
+            (beyond, false),
+            ([b'z'; RANDOM_DIGITS], false),
+        ] {
+            let mut text = [b"cof_usr_", number.as_slice()].concat();
+            let check = check_digits(&text);
+            text.push(b'_');
+            text.extend(check);
+            assert_eq!(PlainToken::parse(&text).is_some(), taken);
+        }
+    }
+
+    #[test]
+    fn what_is_nearly_a_token_is_refused() {
+        let token = PlainToken::of(TokenKind::Root, &[42; 32]);
+        let text = token.expose();
+        assert_eq!(
+            PlainToken::parse(text.as_bytes()).map(|token| token.kind()),
+            Some(TokenKind::Root)
+        );
+        let changed = [
+            String::new(),
+            "cof".into(),
+            text[..text.len() - 1].into(),
+            format!("{text}0"),
+            format!(" {text}"),
+            format!("{text}\n"),
+            text.replace("cof_", "COF_"),
+            text.replace("root", "app"),
+            text.replace("root", "rot"),
+            text.replace("_root_", "__"),
+            text.replace('_', "-"),
+            text.to_uppercase(),
+            "x".repeat(1 << 20),
+        ];
+        for near in changed {
+            assert!(PlainToken::parse(near.as_bytes()).is_none(), "{near:.80}");
+        }
+    }
 }

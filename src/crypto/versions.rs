@@ -3,19 +3,20 @@
 //!
 //! Invariant: a payload opens only in its environment, as its secret, path and version.
 
-use uuid::Uuid;
-
 use super::{
     Algorithm, Context, CryptoError, Label, LockedKey, SecretBytes, envelope::Opener,
     open_envelope, seal_envelope,
 };
-use crate::entropy::Entropy;
+use crate::{
+    entropy::Entropy,
+    model::{ClusterId, EnvironmentId, ProjectId, SecretId},
+};
 
 /// Which version of which secret, inside the environment that its environment key knows.
 #[derive(Clone, Copy, Debug)]
 pub struct VersionContext<'a> {
     /// The secret's id.
-    pub secret: Uuid,
+    pub secret: SecretId,
     /// Its canonical path inside the environment.
     pub path: &'a str,
     /// The version's number, from 1.
@@ -25,9 +26,9 @@ pub struct VersionContext<'a> {
 /// The key of one version. Made and opened by its [`EnvironmentKey`](super::EnvironmentKey).
 pub struct DataKey {
     pub(super) key: LockedKey,
-    pub(super) cluster: Uuid,
-    pub(super) project: Uuid,
-    pub(super) environment: Uuid,
+    pub(super) cluster: ClusterId,
+    pub(super) project: ProjectId,
+    pub(super) environment: EnvironmentId,
 }
 
 impl DataKey {
@@ -77,7 +78,7 @@ impl DataKey {
     fn context<'a>(&self, version: &VersionContext<'a>) -> Context<'a> {
         Context::new(Label::Data, self.cluster, "version")
             .place(Some(self.project), Some(self.environment))
-            .object(version.secret, version.path)
+            .object(version.secret.as_bytes(), version.path)
             .version(version.version)
     }
 }

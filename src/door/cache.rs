@@ -27,7 +27,11 @@ pub(super) struct Entry {
 
 impl Entry {
     pub(super) const fn new(at: Stamp, fact: Fact) -> Self {
-        Self { at, fact, linked: AtomicBool::new(false) }
+        Self {
+            at,
+            fact,
+            linked: AtomicBool::new(false),
+        }
     }
 
     pub(super) fn is_linked(&self) -> bool {
@@ -52,7 +56,11 @@ pub(super) struct Cache(quick_cache::sync::Cache<Ref, Arc<Entry>, ByWeight>);
 
 impl Cache {
     pub(super) fn new() -> Self {
-        Self(quick_cache::sync::Cache::with_weighter(ENTRIES_EXPECTED, CACHE_BYTES_MAX, ByWeight))
+        Self(quick_cache::sync::Cache::with_weighter(
+            ENTRIES_EXPECTED,
+            CACHE_BYTES_MAX,
+            ByWeight,
+        ))
     }
 
     pub(super) fn find(&self, at: &Ref) -> Option<Arc<Entry>> {

@@ -25,7 +25,14 @@ pub struct Decision<R> {
 impl<R> Decision<R> {
     /// Answers with `reply` and status 200, changing nothing.
     pub fn new(reply: R) -> Self {
-        Self { reply, status: 200, version: None, digest: None, metadata: None, changes: Changes::default() }
+        Self {
+            reply,
+            status: 200,
+            version: None,
+            digest: None,
+            metadata: None,
+            changes: Changes::default(),
+        }
     }
 
     /// Answers with another status.
@@ -86,14 +93,23 @@ impl<R> Decision<R> {
     pub fn put_token(self, cx: &Cx<'_>, token: &Token) -> Result<Self, Refusal> {
         let row = documents::token(cx, token).map_err(sealing)?;
         let parent = token.parent.map(Ref::children);
-        Ok(self.put(row, [Ref::token(token.id), Ref::TOKENS].into_iter().chain(parent)))
+        Ok(self.put(
+            row,
+            [Ref::token(token.id), Ref::TOKENS]
+                .into_iter()
+                .chain(parent),
+        ))
     }
 
     /// Takes a token's document away, once it is long dead.
     #[must_use]
     pub fn drop_token(mut self, token: &Token) -> Self {
-        self.changes.dead_documents.push((DocumentKind::Token, *token.id.as_bytes()));
-        self.changes.touched.extend([Ref::token(token.id), Ref::TOKENS]);
+        self.changes
+            .dead_documents
+            .push((DocumentKind::Token, *token.id.as_bytes()));
+        self.changes
+            .touched
+            .extend([Ref::token(token.id), Ref::TOKENS]);
         self
     }
 
@@ -103,7 +119,13 @@ impl<R> Decision<R> {
     /// Only if sealing fails.
     pub fn put_principal(self, cx: &Cx<'_>, principal: &Principal) -> Result<Self, Refusal> {
         let row = documents::principal(cx, principal).map_err(sealing)?;
-        Ok(self.put(row, [Ref::principal(principal.id), Ref::application(&principal.name)]))
+        Ok(self.put(
+            row,
+            [
+                Ref::principal(principal.id),
+                Ref::application(&principal.name),
+            ],
+        ))
     }
 
     /// Puts a project's document.
@@ -118,7 +140,9 @@ impl<R> Decision<R> {
     /// Takes a project away.
     #[must_use]
     pub fn drop_project(mut self, project: &Project) -> Self {
-        self.changes.dead_documents.push((DocumentKind::Project, *project.id.as_bytes()));
+        self.changes
+            .dead_documents
+            .push((DocumentKind::Project, *project.id.as_bytes()));
         self.changes.touched.push(Ref::PLACES);
         self
     }
@@ -135,7 +159,9 @@ impl<R> Decision<R> {
     /// Takes an environment away, with its keys.
     #[must_use]
     pub fn drop_environment(mut self, environment: &Environment) -> Self {
-        self.changes.dead_documents.push((DocumentKind::Environment, *environment.id.as_bytes()));
+        self.changes
+            .dead_documents
+            .push((DocumentKind::Environment, *environment.id.as_bytes()));
         self.changes.dead_keys.push(*environment.id.as_bytes());
         self.changes.touched.push(Ref::PLACES);
         self
@@ -168,7 +194,8 @@ impl<R> Decision<R> {
     }
 
     fn put(mut self, row: DocumentRow, touched: impl IntoIterator<Item = Ref>) -> Self {
-        self.digest.get_or_insert_with(|| Sha256::digest(&row.sealed).into());
+        self.digest
+            .get_or_insert_with(|| Sha256::digest(&row.sealed).into());
         self.changes.documents.push(row);
         self.changes.touched.extend(touched);
         self
@@ -187,9 +214,15 @@ pub fn seal_version(
 ) -> Result<(VersionRow, VersionEntry), Refusal> {
     let number = secret.next_number();
     let key = place.current_key().ok_or(Refusal::Tampered)?;
-    let context = VersionContext { secret: secret.id.uuid(), path: secret.path.as_str(), version: number };
+    let context = VersionContext {
+        secret: secret.id,
+        path: secret.path.as_str(),
+        version: number,
+    };
     let (data_key, wrapped) = key.new_data_key(cx.entropy, &context).map_err(sealing)?;
-    let sealed = data_key.seal(cx.entropy, &context, &fields.encode()).map_err(sealing)?;
+    let sealed = data_key
+        .seal(cx.entropy, &context, &fields.encode())
+        .map_err(sealing)?;
     let id = VersionId::new(cx.now, cx.id_bytes());
     let entry = VersionEntry {
         number,
@@ -217,5 +250,9 @@ fn sealing(_: CryptoError) -> Refusal {
 
 /// When a row's document wants attention: a living secret at its next rotation, a token at its end.
 pub(super) fn due_of(secret: &Secret) -> Option<Timestamp> {
-    secret.rotation.as_ref().filter(|_| secret.deleted_at.is_none()).map(|policy| policy.next_at)
+    secret
+        .rotation
+        .as_ref()
+        .filter(|_| secret.deleted_at.is_none())
+        .map(|policy| policy.next_at)
 }

@@ -4,14 +4,14 @@
 //! Invariant: `open` never gives a document under another id, name or space than it was sealed for.
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::decision::due_of;
 use super::{Cx, Lease, Place};
 use crate::crypto::{CryptoError, DocumentContext, Keyring};
 use crate::model::{
-    Cluster, DocumentKind, DocumentRow, Environment, Principal, Project, Secret, Timestamp, Token,
+    Cluster, DocumentKind, DocumentRow, Environment, EnvironmentId, Principal, Project, ProjectId,
+    Secret, Timestamp, Token,
 };
 
 /// The format that is written; older ones would be read beside it.
@@ -31,14 +31,17 @@ struct Written<T> {
 /// Where a document belongs: project and environment of its context.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Within {
-    pub(super) project: Option<Uuid>,
-    pub(super) environment: Option<Uuid>,
+    pub(super) project: Option<ProjectId>,
+    pub(super) environment: Option<EnvironmentId>,
 }
 
 impl Within {
     /// The place of what an environment holds.
     pub(super) fn of(place: &Place) -> Self {
-        Self { project: Some(place.project.id.uuid()), environment: Some(place.environment.id.uuid()) }
+        Self {
+            project: Some(place.project.id),
+            environment: Some(place.environment.id),
+        }
     }
 }
 
@@ -55,13 +58,23 @@ struct Unsealed<'a> {
     due: Option<Timestamp>,
 }
 
-fn seal<T: Serialize>(cx: &Cx<'_>, row: Unsealed<'_>, document: &T) -> Result<DocumentRow, CryptoError> {
-    let plain = Zeroizing::new(serde_json::to_vec(&Written { format: FORMAT, document }).map_err(|_| CryptoError)?);
+fn seal<T: Serialize>(
+    cx: &Cx<'_>,
+    row: Unsealed<'_>,
+    document: &T,
+) -> Result<DocumentRow, CryptoError> {
+    let plain = Zeroizing::new(
+        serde_json::to_vec(&Written {
+            format: FORMAT,
+            document,
+        })
+        .map_err(|_| CryptoError)?,
+    );
     let context = DocumentContext {
-        kind: row.kind.as_str(),
+        kind: row.kind,
         project: row.within.project,
         environment: row.within.environment,
-        id: Uuid::from_bytes(row.id),
+        id: row.id,
         name: row.sealed_name,
     };
     let sealed = cx.keys.seal_document(cx.entropy, &context, &plain)?;
@@ -70,7 +83,11 @@ fn seal<T: Serialize>(cx: &Cx<'_>, row: Unsealed<'_>, document: &T) -> Result<Do
         id: row.id,
         space: row.space,
         name: row.name,
-        grave: if row.grave { row.id.to_vec() } else { Vec::new() },
+        grave: if row.grave {
+            row.id.to_vec()
+        } else {
+            Vec::new()
+        },
         due: row.due,
         sealed,
     })
@@ -84,18 +101,24 @@ pub(super) fn open<T: DeserializeOwned>(
     name: &str,
 ) -> Result<T, CryptoError> {
     let context = DocumentContext {
-        kind: row.kind.as_str(),
+        kind: row.kind,
         project: within.project,
         environment: within.environment,
-        id: Uuid::from_bytes(row.id),
+        id: row.id,
         name,
     };
     let plain = keys.open_document(&context, &row.sealed)?;
     let written: Written<T> = serde_json::from_slice(plain.expose()).map_err(|_| CryptoError)?;
-    (written.format == FORMAT).then_some(written.document).ok_or(CryptoError)
+    (written.format == FORMAT)
+        .then_some(written.document)
+        .ok_or(CryptoError)
 }
 
-pub(super) fn secret(cx: &Cx<'_>, place: &Place, secret: &Secret) -> Result<DocumentRow, CryptoError> {
+pub(super) fn secret(
+    cx: &Cx<'_>,
+    place: &Place,
+    secret: &Secret,
+) -> Result<DocumentRow, CryptoError> {
     // The path is sealed folded: both spellings lead to one row, and the document says which one was written.
     let name = secret.path.folded();
     let row = Unsealed {
@@ -126,17 +149,35 @@ pub(super) fn token(cx: &Cx<'_>, token: &Token) -> Result<DocumentRow, CryptoErr
 }
 
 pub(super) fn principal(cx: &Cx<'_>, principal: &Principal) -> Result<DocumentRow, CryptoError> {
-    plain(cx, DocumentKind::Principal, *principal.id.as_bytes(), principal.name.as_str(), principal)
+    plain(
+        cx,
+        DocumentKind::Principal,
+        *principal.id.as_bytes(),
+        principal.name.as_str(),
+        principal,
+    )
 }
 
 pub(super) fn project(cx: &Cx<'_>, project: &Project) -> Result<DocumentRow, CryptoError> {
-    plain(cx, DocumentKind::Project, *project.id.as_bytes(), project.name.as_str(), project)
+    plain(
+        cx,
+        DocumentKind::Project,
+        *project.id.as_bytes(),
+        project.name.as_str(),
+        project,
+    )
 }
 
-pub(super) fn environment(cx: &Cx<'_>, environment: &Environment) -> Result<DocumentRow, CryptoError> {
+pub(super) fn environment(
+    cx: &Cx<'_>,
+    environment: &Environment,
+) -> Result<DocumentRow, CryptoError> {
     let row = Unsealed {
         kind: DocumentKind::Environment,
-        within: Within { project: Some(environment.project.uuid()), environment: None },
+        within: Within {
+            project: Some(environment.project),
+            environment: None,
+        },
         id: *environment.id.as_bytes(),
         space: *environment.project.as_bytes(),
         name: environment.name.to_string(),
@@ -152,7 +193,13 @@ pub(super) fn cluster(cx: &Cx<'_>, cluster: &Cluster) -> Result<DocumentRow, Cry
 }
 
 pub(super) fn lease(cx: &Cx<'_>, lease: &Lease) -> Result<DocumentRow, CryptoError> {
-    plain(cx, DocumentKind::Lease, *lease.id.as_bytes(), &lease.name, lease)
+    plain(
+        cx,
+        DocumentKind::Lease,
+        *lease.id.as_bytes(),
+        &lease.name,
+        lease,
+    )
 }
 
 /// A document that belongs to the cluster itself, found by its plain name.

@@ -9,11 +9,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::documents::{self, NO_SPACE, Within};
-use super::keys::environment_key;
 use crate::crypto::{CryptoError, EnvironmentKey, Keyring, Prepared, VersionContext};
 use crate::model::{
-    Cluster, DocumentKind, DocumentRow, Environment, Fields, KeyRow, Name, Principal, PrincipalId, Project, Secret,
-    SecretPath, Timestamp, Token, TokenId, VersionEntry, VersionRow,
+    Cluster, DocumentKind, DocumentRow, Environment, Fields, KeyRow, Name, Principal, PrincipalId,
+    Project, Secret, SecretPath, Timestamp, Token, TokenId, VersionEntry, VersionRow,
 };
 use crate::store::{Connection, Seen, Stamp, StoreError};
 
@@ -34,8 +33,14 @@ impl Fact {
         let bytes = match self {
             Self::Places(places) => 256 * places.count,
             Self::Secret(known) => {
-                512 + known.secret.as_ref().map_or(0, |secret| 160 * secret.versions.len())
-                    + known.current.as_ref().map_or(0, |version| version.row.sealed.len() + 512)
+                512 + known
+                    .secret
+                    .as_ref()
+                    .map_or(0, |secret| 160 * secret.versions.len())
+                    + known
+                        .current
+                        .as_ref()
+                        .map_or(0, |version| version.row.sealed.len() + 512)
             }
             Self::Token(_) | Self::Principal(_) => 1024,
             Self::Application(_) => 128,
@@ -119,7 +124,9 @@ impl ProjectPlaces {
 
     /// Environments by name.
     pub fn environments(&self) -> impl Iterator<Item = (&Name, Option<&Arc<Place>>)> {
-        self.environments.iter().map(|(name, place)| (name, place.as_ref()))
+        self.environments
+            .iter()
+            .map(|(name, place)| (name, place.as_ref()))
     }
 }
 
@@ -136,12 +143,24 @@ pub(super) struct KnownVersion {
 }
 
 impl KnownVersion {
-    pub(super) fn new(place: &Place, secret: &Secret, number: u64, row: VersionRow) -> Result<Self, CryptoError> {
+    pub(super) fn new(
+        place: &Place,
+        secret: &Secret,
+        number: u64,
+        row: VersionRow,
+    ) -> Result<Self, CryptoError> {
         if row.environment != place.environment.id || row.secret != secret.id {
             return Err(CryptoError);
         }
-        let context = VersionContext { secret: secret.id.uuid(), path: secret.path.as_str(), version: number };
-        let key = place.key(row.term).ok_or(CryptoError)?.open_data_key(&context, &row.wrapped)?;
+        let context = VersionContext {
+            secret: secret.id,
+            path: secret.path.as_str(),
+            version: number,
+        };
+        let key = place
+            .key(row.term)
+            .ok_or(CryptoError)?
+            .open_data_key(&context, &row.wrapped)?;
         let prepared = key.prepare(&context, &row.sealed)?;
         Ok(Self { row, prepared })
     }
@@ -184,14 +203,20 @@ fn opened<T>(at: Stamp, value: Result<T, CryptoError>) -> Result<Loaded<T>, Load
 }
 
 /// Opens a secret's row, and checks that the document is of the path it is found by.
-pub(super) fn open_secret(keys: &Keyring, place: &Place, row: &DocumentRow) -> Result<Secret, CryptoError> {
+pub(super) fn open_secret(
+    keys: &Keyring,
+    place: &Place,
+    row: &DocumentRow,
+) -> Result<Secret, CryptoError> {
     if row.kind != DocumentKind::Secret || row.space != *place.environment.id.as_bytes() {
         return Err(CryptoError);
     }
     let secret: Secret = documents::open(keys, row, Within::of(place), &row.name)?;
     let buried = !row.grave.is_empty();
     let same = secret.path.folded() == row.name && *secret.id.as_bytes() == row.id;
-    (same && buried == secret.deleted_at.is_some()).then_some(secret).ok_or(CryptoError)
+    (same && buried == secret.deleted_at.is_some())
+        .then_some(secret)
+        .ok_or(CryptoError)
 }
 
 pub(super) async fn load_secret(
@@ -201,9 +226,17 @@ pub(super) async fn load_secret(
     path: &SecretPath,
 ) -> Result<Loaded<Arc<KnownSecret>>, LoadError> {
     let space = *place.environment.id.as_bytes();
-    let Seen { at, value } = connection.find_document_named(DocumentKind::Secret, space, &path.folded()).await?;
+    let Seen { at, value } = connection
+        .find_document_named(DocumentKind::Secret, space, &path.folded())
+        .await?;
     let Some(row) = value else {
-        return Ok(Loaded { at, value: Arc::new(KnownSecret { secret: None, current: None }) });
+        return Ok(Loaded {
+            at,
+            value: Arc::new(KnownSecret {
+                secret: None,
+                current: None,
+            }),
+        });
     };
     if row.name != path.folded() {
         return Err(LoadError::Closed(at));
@@ -213,12 +246,20 @@ pub(super) async fn load_secret(
         Some(entry) => {
             // Read after the document: what changed in between has a note above `at`, and is decided again.
             let row = connection.find_version(entry.id).await?.value;
-            let known = row.ok_or(CryptoError).and_then(|row| known_version(place, &secret, &entry, row));
+            let known = row
+                .ok_or(CryptoError)
+                .and_then(|row| known_version(place, &secret, &entry, row));
             Some(opened(at, known)?.value)
         }
         None => None,
     };
-    Ok(Loaded { at, value: Arc::new(KnownSecret { secret: Some(Arc::new(secret)), current }) })
+    Ok(Loaded {
+        at,
+        value: Arc::new(KnownSecret {
+            secret: Some(Arc::new(secret)),
+            current,
+        }),
+    })
 }
 
 /// Believes a version's row only if it is the one that the document names.
@@ -238,7 +279,9 @@ pub(super) fn known_version(
 
 pub(super) fn open_token(keys: &Keyring, row: &DocumentRow) -> Result<Token, CryptoError> {
     let token: Token = documents::open(keys, row, Within::default(), "")?;
-    (*token.id.as_bytes() == row.id && token.mac[..16] == row.id).then_some(token).ok_or(CryptoError)
+    (*token.id.as_bytes() == row.id && token.mac[..16] == row.id)
+        .then_some(token)
+        .ok_or(CryptoError)
 }
 
 pub(super) async fn load_token(
@@ -246,8 +289,13 @@ pub(super) async fn load_token(
     keys: &Keyring,
     id: TokenId,
 ) -> Result<Loaded<Option<Arc<Token>>>, LoadError> {
-    let Seen { at, value } = connection.find_document(DocumentKind::Token, *id.as_bytes()).await?;
-    let token = value.map(|row| open_token(keys, &row)).transpose().map(|token| token.map(Arc::new));
+    let Seen { at, value } = connection
+        .find_document(DocumentKind::Token, *id.as_bytes())
+        .await?;
+    let token = value
+        .map(|row| open_token(keys, &row))
+        .transpose()
+        .map(|token| token.map(Arc::new));
     opened(at, token)
 }
 
@@ -262,8 +310,16 @@ pub(super) async fn load_principal(
     keys: &Keyring,
     id: PrincipalId,
 ) -> Result<Loaded<Option<Arc<Principal>>>, LoadError> {
-    let Seen { at, value } = connection.find_document(DocumentKind::Principal, *id.as_bytes()).await?;
-    opened(at, value.map(|row| open_principal(keys, &row)).transpose().map(|found| found.map(Arc::new)))
+    let Seen { at, value } = connection
+        .find_document(DocumentKind::Principal, *id.as_bytes())
+        .await?;
+    opened(
+        at,
+        value
+            .map(|row| open_principal(keys, &row))
+            .transpose()
+            .map(|found| found.map(Arc::new)),
+    )
 }
 
 pub(super) async fn load_application(
@@ -271,8 +327,9 @@ pub(super) async fn load_application(
     keys: &Keyring,
     name: &Name,
 ) -> Result<Loaded<Option<PrincipalId>>, LoadError> {
-    let Seen { at, value } =
-        connection.find_document_named(DocumentKind::Principal, NO_SPACE, name.as_str()).await?;
+    let Seen { at, value } = connection
+        .find_document_named(DocumentKind::Principal, NO_SPACE, name.as_str())
+        .await?;
     let found = value.map(|row| open_principal(keys, &row)).transpose();
     let found = found.and_then(|found| match found {
         Some(principal) if principal.name != *name => Err(CryptoError),
@@ -285,8 +342,12 @@ pub(super) async fn load_cluster(
     connection: &mut Connection,
     keys: &Keyring,
 ) -> Result<Loaded<Arc<Cluster>>, LoadError> {
-    let Seen { at, value } = connection.find_document(DocumentKind::Cluster, documents::CLUSTER_ID).await?;
-    let cluster = value.ok_or(CryptoError).and_then(|row| documents::open(keys, &row, Within::default(), ""));
+    let Seen { at, value } = connection
+        .find_document(DocumentKind::Cluster, documents::CLUSTER_ID)
+        .await?;
+    let cluster = value
+        .ok_or(CryptoError)
+        .and_then(|row| documents::open(keys, &row, Within::default(), ""));
     opened(at, cluster.map(Arc::new))
 }
 
@@ -295,8 +356,15 @@ pub(super) async fn load_lease(
     keys: &Keyring,
     name: &str,
 ) -> Result<Loaded<Option<Lease>>, LoadError> {
-    let Seen { at, value } = connection.find_document_named(DocumentKind::Lease, NO_SPACE, name).await?;
-    opened(at, value.map(|row| documents::open(keys, &row, Within::default(), name)).transpose())
+    let Seen { at, value } = connection
+        .find_document_named(DocumentKind::Lease, NO_SPACE, name)
+        .await?;
+    opened(
+        at,
+        value
+            .map(|row| documents::open(keys, &row, Within::default(), name))
+            .transpose(),
+    )
 }
 
 /// Rows fetched at a time while places are loaded.
@@ -307,17 +375,29 @@ pub(super) async fn load_places(
     connection: &mut Connection,
     keys: &Keyring,
 ) -> Result<Loaded<Arc<Places>>, LoadError> {
-    let Seen { at, value: key_rows } = connection.list_all_keys().await?;
+    let Seen {
+        at,
+        value: key_rows,
+    } = connection.list_all_keys().await?;
     let projects = list_kind(connection, DocumentKind::Project).await?;
     let environments = list_kind(connection, DocumentKind::Environment).await?;
-    Ok(Loaded { at, value: Arc::new(open_places(keys, &key_rows, &projects, &environments)) })
+    Ok(Loaded {
+        at,
+        value: Arc::new(open_places(keys, &key_rows, &projects, &environments)),
+    })
 }
 
-async fn list_kind(connection: &mut Connection, kind: DocumentKind) -> Result<Vec<DocumentRow>, StoreError> {
+async fn list_kind(
+    connection: &mut Connection,
+    kind: DocumentKind,
+) -> Result<Vec<DocumentRow>, StoreError> {
     let mut rows: Vec<DocumentRow> = Vec::new();
     loop {
         let after = rows.last().map_or([0; 16], |row| row.id);
-        let page = connection.list_documents_of_kind(kind, after, PAGE).await?.value;
+        let page = connection
+            .list_documents_of_kind(kind, after, PAGE)
+            .await?
+            .value;
         let full = page.len() == PAGE as usize;
         rows.extend(page);
         if !full {
@@ -326,21 +406,45 @@ async fn list_kind(connection: &mut Connection, kind: DocumentKind) -> Result<Ve
     }
 }
 
-fn open_places(keys: &Keyring, key_rows: &[KeyRow], projects: &[DocumentRow], environments: &[DocumentRow]) -> Places {
-    let mut places = Places { projects: BTreeMap::new(), count: projects.len() + environments.len() };
+fn open_places(
+    keys: &Keyring,
+    key_rows: &[KeyRow],
+    projects: &[DocumentRow],
+    environments: &[DocumentRow],
+) -> Places {
+    let mut places = Places {
+        projects: BTreeMap::new(),
+        count: projects.len() + environments.len(),
+    };
     let mut names = BTreeMap::new();
     for row in projects {
         // A name that does not parse was never written by Coffer, and can be asked for by nobody.
-        let Ok(name) = row.name.parse::<Name>() else { continue };
+        let Ok(name) = row.name.parse::<Name>() else {
+            continue;
+        };
         let project = documents::open::<Project>(keys, row, Within::default(), &row.name).ok();
-        let project = project.filter(|project| *project.id.as_bytes() == row.id && project.name == name);
+        let project =
+            project.filter(|project| *project.id.as_bytes() == row.id && project.name == name);
         names.insert(row.id, name.clone());
-        places.projects.insert(name, ProjectPlaces { project: project.map(Arc::new), environments: BTreeMap::new() });
+        places.projects.insert(
+            name,
+            ProjectPlaces {
+                project: project.map(Arc::new),
+                environments: BTreeMap::new(),
+            },
+        );
     }
     for row in environments {
-        let (Some(project), Ok(name)) = (names.get(&row.space), row.name.parse::<Name>()) else { continue };
-        let Some(slot) = places.projects.get_mut(project) else { continue };
-        let place = slot.project.as_ref().and_then(|project| open_place(keys, key_rows, project, row).ok());
+        let (Some(project), Ok(name)) = (names.get(&row.space), row.name.parse::<Name>()) else {
+            continue;
+        };
+        let Some(slot) = places.projects.get_mut(project) else {
+            continue;
+        };
+        let place = slot
+            .project
+            .as_ref()
+            .and_then(|project| open_place(keys, key_rows, project, row).ok());
         slot.environments.insert(name, place.map(Arc::new));
     }
     places
@@ -352,7 +456,10 @@ fn open_place(
     project: &Arc<Project>,
     row: &DocumentRow,
 ) -> Result<Place, CryptoError> {
-    let within = Within { project: Some(project.id.uuid()), environment: None };
+    let within = Within {
+        project: Some(project.id),
+        environment: None,
+    };
     let environment: Environment = documents::open(keys, row, within, &row.name)?;
     let same = *environment.id.as_bytes() == row.id
         && environment.name.as_str() == row.name
@@ -361,10 +468,19 @@ fn open_place(
         return Err(CryptoError);
     }
     let mine = key_rows.iter().filter(|key| key.environment == row.id);
-    let opened = mine.map(|key| Ok((key.term, environment_key(keys, project.id, key)?)));
+    let opened = mine.map(|key| {
+        Ok((
+            key.term,
+            keys.open_environment_key(project.id, environment.id, key)?,
+        ))
+    });
     let keys = opened.collect::<Result<BTreeMap<_, _>, CryptoError>>()?;
     if !keys.contains_key(&environment.term) {
         return Err(CryptoError);
     }
-    Ok(Place { project: Arc::clone(project), environment, keys })
+    Ok(Place {
+        project: Arc::clone(project),
+        environment,
+        keys,
+    })
 }

@@ -67,12 +67,19 @@ struct Change {
 impl History {
     /// A history that begins here.
     pub(super) fn new(at: Stamp) -> Self {
-        Self { generation: AtomicU64::new(1), seq: AtomicU64::new(at.seq), inner: RwLock::new(Inner::new(at)) }
+        Self {
+            generation: AtomicU64::new(1),
+            seq: AtomicU64::new(at.seq),
+            inner: RwLock::new(Inner::new(at)),
+        }
     }
 
     pub(super) fn point(&self) -> Point {
         let generation = self.generation.load(Ordering::Acquire);
-        Point { generation, seq: self.seq.load(Ordering::Acquire) }
+        Point {
+            generation,
+            seq: self.seq.load(Ordering::Acquire),
+        }
     }
 
     /// The change followed to, and its mark.
@@ -99,8 +106,17 @@ impl History {
             return Standing::Holds;
         }
         let forgotten = as_of + 1 < inner.begin;
-        let touched = |(at, seq): &(Ref, u64)| inner.last.get(at).is_some_and(|last| *last > as_of.max(*seq));
-        if forgotten || relied.refs.iter().any(touched) { Standing::Touched } else { Standing::Holds }
+        let touched = |(at, seq): &(Ref, u64)| {
+            inner
+                .last
+                .get(at)
+                .is_some_and(|last| *last > as_of.max(*seq))
+        };
+        if forgotten || relied.refs.iter().any(touched) {
+            Standing::Touched
+        } else {
+            Standing::Holds
+        }
     }
 
     /// Whether this node's history went through `at`.
@@ -151,23 +167,39 @@ impl History {
 
 impl Inner {
     fn new(at: Stamp) -> Self {
-        Self { at, begin: at.seq + 1, last: HashMap::new(), changes: VecDeque::new(), remembered: 0 }
+        Self {
+            at,
+            begin: at.seq + 1,
+            last: HashMap::new(),
+            changes: VecDeque::new(),
+            remembered: 0,
+        }
     }
 
     fn has(&self, at: &Stamp) -> bool {
         if at.seq == self.at.seq {
             return at.mark == self.at.mark;
         }
-        let first = self.changes.front().map_or(u64::MAX, |change| change.at.seq);
-        let index = at.seq.checked_sub(first).and_then(|index| usize::try_from(index).ok());
-        index.and_then(|index| self.changes.get(index)).is_some_and(|change| change.at.mark == at.mark)
+        let first = self
+            .changes
+            .front()
+            .map_or(u64::MAX, |change| change.at.seq);
+        let index = at
+            .seq
+            .checked_sub(first)
+            .and_then(|index| usize::try_from(index).ok());
+        index
+            .and_then(|index| self.changes.get(index))
+            .is_some_and(|change| change.at.mark == at.mark)
     }
 
     fn remember(&mut self, change: Change) {
         self.remembered += change.refs.len();
         self.changes.push_back(change);
         while self.remembered > REMEMBERED_REFS_MAX {
-            let Some(oldest) = self.changes.pop_front() else { break };
+            let Some(oldest) = self.changes.pop_front() else {
+                break;
+            };
             self.remembered -= oldest.refs.len();
             self.begin = oldest.at.seq + 1;
             for old in &oldest.refs {

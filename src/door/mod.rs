@@ -6,12 +6,13 @@
 mod authenticate;
 mod cache;
 mod counted;
+mod cursors;
 mod decision;
 mod documents;
 mod draft;
 mod facts;
+mod found;
 mod history;
-mod keys;
 mod ledger;
 mod log;
 mod operation;
@@ -26,20 +27,22 @@ mod view;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+pub use counted::Turned;
 pub use decision::{Decision, seal_version};
 pub use facts::{Lease, Place, Places, ProjectPlaces};
-pub use keys::{key_row, open_keyring};
+pub use found::{Founding, found};
 pub use log::{LogReader, LogRecord};
 pub use operation::{Access, Bearer, Caller, Cx, Operation};
 pub use request::{Credential, Request, RequestId};
 pub use shared::Head;
-pub use start::{Founding, StartError, Starting, found, start};
+pub use start::{StartError, Starting, start};
+pub use state_dir::StateDir;
 pub use view::{REFS_MAX, View};
 
-use draft::{Draft, Outcome};
+use draft::Outcome;
 use shared::Shared;
 
-use crate::model::{Action, Grant, Refusal, Resource, Timestamp, TokenProblem};
+use crate::model::{Grant, Refusal, Resource, Timestamp, TokenProblem};
 
 /// Attempts before a request is told to come back: a command's third is made under the lock and cannot be touched.
 const ATTEMPTS_MAX: u32 = 6;
@@ -64,7 +67,11 @@ impl Door {
     ///
     /// # Errors
     /// The refusal, recorded as well, but for what never reaches the door.
-    pub async fn run<O: Operation>(&self, request: Request, operation: O) -> Result<Answer<O::Reply>, Refusal> {
+    pub async fn run<O: Operation>(
+        &self,
+        request: Request,
+        operation: O,
+    ) -> Result<Answer<O::Reply>, Refusal> {
         let shared = &self.shared;
         match &request.credential {
             Credential::Missing => {
@@ -98,7 +105,11 @@ impl Door {
     ///
     /// # Errors
     /// As [`Self::run`].
-    pub async fn run_system<O: Operation>(&self, part: &'static str, operation: O) -> Result<Answer<O::Reply>, Refusal> {
+    pub async fn run_system<O: Operation>(
+        &self,
+        part: &'static str,
+        operation: O,
+    ) -> Result<Answer<O::Reply>, Refusal> {
         let request = Request {
             credential: Credential::System(part),
             id: self.request_id(),
@@ -134,24 +145,9 @@ impl Door {
         self.shared.queue.fenced().await;
     }
 
-    /// Signs what a cursor says, for the listing it belongs to.
-    pub fn sign_cursor(&self, listing: &str, position: &str) -> String {
-        self.shared.sign_cursor(listing, position)
-    }
-
-    /// The position that a cursor of this listing names, if this cluster signed it.
-    pub fn open_cursor(&self, listing: &str, cursor: &str) -> Option<String> {
-        self.shared.open_cursor(listing, cursor)
-    }
-
     /// The public key that auditors verify with (C2SP vkey).
     pub fn verifier_key(&self) -> String {
         self.shared.verifier.to_string()
-    }
-
-    /// Reads the log up to heads that were read after the reader's own record was durable.
-    pub fn log(&self, heads: Vec<Head>) -> LogReader {
-        LogReader::new(Arc::clone(&self.shared), heads)
     }
 
     /// Closes the log with a last record, and ends the ledger.
@@ -161,8 +157,10 @@ impl Door {
 }
 
 /// What clients are told.
-const FENCED: &str = "this server has lost its audit stream to another one and is stopping; ask another node";
-const UNKNOWN: &str = "the store did not confirm the request in time; read back before you try again";
+const FENCED: &str =
+    "this server has lost its audit stream to another one and is stopping; ask another node";
+const UNKNOWN: &str =
+    "the store did not confirm the request in time; read back before you try again";
 const BUSY: &str = "too much is waiting to be recorded; try again in a moment";
 
 /// What the door found before the operation: for the record.
@@ -171,7 +169,11 @@ struct Authorised {
 }
 
 /// Whether the caller may run this operation, by its access.
-fn authorise<O: Operation>(caller: &Caller, resource: &Resource, text: &str) -> Result<Authorised, (Refusal, Option<Box<str>>)> {
+fn authorise<O: Operation>(
+    caller: &Caller,
+    resource: &Resource,
+    text: &str,
+) -> Result<Authorised, (Refusal, Option<Box<str>>)> {
     use crate::model::Verdict;
     let verdict = |grant: &Grant| match O::ACCESS {
         Access::Exact => Some(grant.decide_text(O::ACTION, text)),
@@ -191,9 +193,4 @@ fn authorise<O: Operation>(caller: &Caller, resource: &Resource, text: &str) -> 
             Some(Verdict::Nothing) => Err((Refusal::NotFound, None)),
         },
     }
-}
-
-/// Reads go by the snapshot, commands by the lock: by what the operation is asked to do.
-pub(crate) const fn is_read(action: Action) -> bool {
-    matches!(action, Action::List | Action::Read | Action::Audit)
 }

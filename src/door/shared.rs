@@ -3,20 +3,25 @@
 //!
 //! Invariant: only the ledger has a writing connection; from here one can read.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use coffer_audit_log::{self as audit_log, Checkpoint, VerifierKey};
 
 use super::cache::Cache;
 use super::history::History;
 use super::queue::Queue;
+use super::request::RequestId;
 use super::view::STORE_LOST;
 use crate::clock::Clock;
 use crate::crypto::Keyring;
 use crate::entropy::Entropy;
 use crate::model::{BootId, ClusterId, Refusal, StreamId, StreamRow, Timestamp};
 use crate::store::{Reader, Store};
+
+/// How long a node is ready after a batch or a probe that went well.
+const WELL_FOR: Duration = Duration::from_secs(5);
 
 /// See the module.
 pub(super) struct Shared {
@@ -34,11 +39,12 @@ pub(super) struct Shared {
     pub(super) verifier: VerifierKey,
     /// The time of the last committed record, in microseconds: no decision is made before it.
     pub(super) last_us: AtomicI64,
-    /// When a batch or a probe last went well, in microseconds of this process's own clock.
-    pub(super) well_us: AtomicU64,
+    /// When a batch or a probe last went well, by this process's own clock.
+    pub(super) well: Mutex<Option<Instant>>,
     /// Another server owns the stream: nothing is answered any more.
     pub(super) fenced: AtomicBool,
     pub(super) requests: AtomicU64,
+    pub(super) counted: super::counted::Counted,
 }
 
 /// A stream's head, opened.
@@ -55,7 +61,30 @@ pub struct Head {
 impl Shared {
     /// The instant for a new decision.
     pub(super) fn now(&self) -> Timestamp {
-        self.clock.now().max(Timestamp::from_micros(self.last_us.load(Ordering::Relaxed)))
+        self.clock
+            .now()
+            .max(Timestamp::from_micros(self.last_us.load(Ordering::Relaxed)))
+    }
+
+    /// A name for the next request.
+    pub(super) fn request_id(&self) -> RequestId {
+        let (boot, _) = self.boot.uuid().as_u64_pair();
+        RequestId {
+            boot,
+            counter: self.requests.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+
+    /// A batch or a probe went well just now.
+    pub(super) fn mark_well(&self) {
+        *self.well.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.clock.monotonic());
+    }
+
+    /// Whether one went well lately, and nobody else owns the stream.
+    pub(super) fn is_well(&self) -> bool {
+        let well = *self.well.lock().unwrap_or_else(PoisonError::into_inner);
+        let lately = |well| self.clock.monotonic().duration_since(well) < WELL_FOR;
+        well.is_some_and(lately) && !self.fenced.load(Ordering::Acquire)
     }
 
     pub(super) async fn reader(&self) -> Result<Reader, Refusal> {
@@ -67,9 +96,16 @@ impl Shared {
 
     /// Opens a stream's head with the cluster's own key.
     pub(super) fn open_head(&self, row: StreamRow) -> Result<Head, Refusal> {
-        let checkpoint = audit_log::open_note(&row.head, &self.verifier).map_err(|_| Refusal::Tampered)?;
-        let own = checkpoint.origin.stream.as_str() == row.id.to_string() && checkpoint.size == row.size;
-        own.then_some(Head { stream: row.id, note: row.head, checkpoint }).ok_or(Refusal::Tampered)
+        let checkpoint =
+            audit_log::open_note(&row.head, &self.verifier).map_err(|_| Refusal::Tampered)?;
+        let own =
+            checkpoint.origin.stream.as_str() == row.id.to_string() && checkpoint.size == row.size;
+        own.then_some(Head {
+            stream: row.id,
+            note: row.head,
+            checkpoint,
+        })
+        .ok_or(Refusal::Tampered)
     }
 
     /// The origin of a stream's heads.

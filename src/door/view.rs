@@ -11,8 +11,8 @@ use super::history::{Point, Relied};
 use super::shared::Shared;
 use super::{Lease, Place, Places};
 use crate::model::{
-    Cluster, DocumentKind, EnvironmentName, Fields, Name, Principal, PrincipalId, Ref, Refusal, Secret, SecretPath,
-    Timestamp, Token, TokenId, VersionEntry, VersionRow,
+    Cluster, DocumentKind, EnvironmentName, Fields, Name, Principal, PrincipalId, Ref, Refusal,
+    Secret, SecretPath, Timestamp, Token, TokenId, VersionEntry, VersionRow,
 };
 use crate::store::{Connection, Reader, Stamp, Writer};
 
@@ -53,11 +53,26 @@ impl View {
     /// A view over one snapshot, true as of its own instant.
     pub(super) async fn snapshot(shared: Arc<Shared>) -> Result<Self, Refusal> {
         let generation = shared.history.point().generation;
-        let mut reader = shared.store.snapshot().await.map_err(|_| Refusal::Unavailable(STORE_LOST))?;
+        let mut reader = shared
+            .store
+            .snapshot()
+            .await
+            .map_err(|_| Refusal::Unavailable(STORE_LOST))?;
         let at = stamp(&mut reader).await?;
-        let seen = Seen { refs: Vec::new(), ahead: vec![at] };
-        let point = Point { generation, seq: at.seq };
-        Ok(Self::new(shared, Source::Snapshot(tokio::sync::Mutex::new(reader)), point, seen))
+        let seen = Seen {
+            refs: Vec::new(),
+            ahead: vec![at],
+        };
+        let point = Point {
+            generation,
+            seq: at.seq,
+        };
+        Ok(Self::new(
+            shared,
+            Source::Snapshot(tokio::sync::Mutex::new(reader)),
+            point,
+            seen,
+        ))
     }
 
     /// A view under the lock, on top of the batch's own changes.
@@ -67,15 +82,31 @@ impl View {
     }
 
     const fn new(shared: Arc<Shared>, source: Source, point: Point, seen: Seen) -> Self {
-        Self { shared, source, point, relied: Mutex::new(seen) }
+        Self {
+            shared,
+            source,
+            point,
+            relied: Mutex::new(seen),
+        }
     }
 
     /// What the decision relied on.
     pub(super) fn into_relied(self) -> Relied {
-        let seen = self.relied.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let seen = self
+            .relied
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
         // What one snapshot or the lock showed needs no second look at each ref: all was true at once.
-        let refs = if matches!(self.source, Source::Cache) { seen.refs } else { Vec::new() };
-        Relied { point: self.point, refs, ahead: seen.ahead }
+        let refs = if matches!(self.source, Source::Cache) {
+            seen.refs
+        } else {
+            Vec::new()
+        };
+        Relied {
+            point: self.point,
+            refs,
+            ahead: seen.ahead,
+        }
     }
 
     /// Every project and environment.
@@ -96,8 +127,12 @@ impl View {
                     Err(_) => return Err(Refusal::Unavailable(STORE_LOST)),
                 }
             }
-            Source::Snapshot(reader) => facts::load_places(&mut *reader.lock().await, &self.shared.keys).await,
-            Source::Locked(writer) => facts::load_places(writer.lock().await.within(), &self.shared.keys).await,
+            Source::Snapshot(reader) => {
+                facts::load_places(&mut *reader.lock().await, &self.shared.keys).await
+            }
+            Source::Locked(writer) => {
+                facts::load_places(writer.lock().await.within(), &self.shared.keys).await
+            }
         };
         self.learn(Ref::PLACES, loaded, Fact::Places)
     }
@@ -109,7 +144,9 @@ impl View {
     pub async fn place(&self, name: &EnvironmentName) -> Result<Arc<Place>, Refusal> {
         let places = self.places().await?;
         let project = places.project(&name.project).ok_or(Refusal::NotFound)?;
-        let place = project.environment(&name.environment).ok_or(Refusal::NotFound)?;
+        let place = project
+            .environment(&name.environment)
+            .ok_or(Refusal::NotFound)?;
         place.cloned().ok_or(Refusal::Tampered)
     }
 
@@ -117,16 +154,28 @@ impl View {
     ///
     /// # Errors
     /// The store cannot be read, or what is there does not open.
-    pub async fn find_secret(&self, place: &Place, path: &SecretPath) -> Result<Option<Arc<Secret>>, Refusal> {
+    pub async fn find_secret(
+        &self,
+        place: &Place,
+        path: &SecretPath,
+    ) -> Result<Option<Arc<Secret>>, Refusal> {
         let known = self.known_secret(place, path).await?;
-        Ok(known.secret.as_ref().filter(|secret| secret.path == *path).cloned())
+        Ok(known
+            .secret
+            .as_ref()
+            .filter(|secret| secret.path == *path)
+            .cloned())
     }
 
     /// The living secret at a path in whatever case it is written.
     ///
     /// # Errors
     /// As [`Self::find_secret`].
-    pub async fn find_secret_any_case(&self, place: &Place, path: &SecretPath) -> Result<Option<Arc<Secret>>, Refusal> {
+    pub async fn find_secret_any_case(
+        &self,
+        place: &Place,
+        path: &SecretPath,
+    ) -> Result<Option<Arc<Secret>>, Refusal> {
         Ok(self.known_secret(place, path).await?.secret.clone())
     }
 
@@ -134,15 +183,27 @@ impl View {
     ///
     /// # Errors
     /// 404 when the version is destroyed, `Tampered` when it is gone or does not open.
-    pub async fn open_version(&self, place: &Place, secret: &Secret, entry: &VersionEntry) -> Result<Fields, Refusal> {
+    pub async fn open_version(
+        &self,
+        place: &Place,
+        secret: &Secret,
+        entry: &VersionEntry,
+    ) -> Result<Fields, Refusal> {
         if entry.state == crate::model::State::Destroyed {
             return Err(Refusal::NotFound);
         }
         let known = self.known_secret(place, &secret.path).await?;
-        if let Some(current) = known.current.as_ref().filter(|current| current.row.id == entry.id) {
+        if let Some(current) = known
+            .current
+            .as_ref()
+            .filter(|current| current.row.id == entry.id)
+        {
             return current.open().map_err(|_| Refusal::Tampered);
         }
-        let row = self.find_version_row(entry).await?.ok_or(Refusal::Tampered)?;
+        let row = self
+            .find_version_row(entry)
+            .await?
+            .ok_or(Refusal::Tampered)?;
         let known = known_version(place, secret, entry, row).map_err(|_| Refusal::Tampered)?;
         known.open().map_err(|_| Refusal::Tampered)
     }
@@ -151,17 +212,29 @@ impl View {
     ///
     /// # Errors
     /// As [`Self::find_secret`].
-    pub async fn list_deleted_secrets(&self, place: &Place, path: &SecretPath) -> Result<Vec<Secret>, Refusal> {
+    pub async fn list_deleted_secrets(
+        &self,
+        place: &Place,
+        path: &SecretPath,
+    ) -> Result<Vec<Secret>, Refusal> {
         let space = *place.environment.id.as_bytes();
         let folded = path.folded();
         let found = self
-            .read(async |connection| connection.list_documents_named(DocumentKind::Secret, space, &folded).await)
+            .read(async |connection| {
+                connection
+                    .list_documents_named(DocumentKind::Secret, space, &folded)
+                    .await
+            })
             .await?;
-        self.relied().refs.push((Ref::secret(place.environment.id, path), found.at.seq));
+        self.relied()
+            .refs
+            .push((Ref::secret(place.environment.id, path), found.at.seq));
         self.note_ahead(&found.at);
         let mut deleted = Vec::new();
         for row in found.value.iter().filter(|row| !row.grave.is_empty()) {
-            deleted.push(facts::open_secret(&self.shared.keys, place, row).map_err(|_| Refusal::Tampered)?);
+            deleted.push(
+                facts::open_secret(&self.shared.keys, place, row).map_err(|_| Refusal::Tampered)?,
+            );
         }
         deleted.retain(|secret| secret.path == *path);
         deleted.sort_by_key(|secret| secret.deleted_at);
@@ -183,15 +256,22 @@ impl View {
         let space = *environment.as_bytes();
         let found = self
             .read(async |connection| {
-                connection.list_documents(DocumentKind::Secret, space, prefix, after, limit).await
+                connection
+                    .list_documents(DocumentKind::Secret, space, prefix, after, limit)
+                    .await
             })
             .await?;
         self.note_ahead(&found.at);
-        self.relied().refs.push((Ref::listing(environment), found.at.seq));
+        self.relied()
+            .refs
+            .push((Ref::listing(environment), found.at.seq));
         let mut secrets = Vec::with_capacity(found.value.len());
         for row in &found.value {
-            let secret = facts::open_secret(&self.shared.keys, place, row).map_err(|_| Refusal::Tampered)?;
-            self.relied().refs.push((Ref::secret(environment, &secret.path), found.at.seq));
+            let secret =
+                facts::open_secret(&self.shared.keys, place, row).map_err(|_| Refusal::Tampered)?;
+            self.relied()
+                .refs
+                .push((Ref::secret(environment, &secret.path), found.at.seq));
             secrets.push(secret);
         }
         Ok(secrets)
@@ -209,7 +289,9 @@ impl View {
             return Ok(token.clone());
         }
         let keys = &self.shared.keys;
-        let loaded = self.load(async |connection| facts::load_token(connection, keys, id).await).await?;
+        let loaded = self
+            .load(async |connection| facts::load_token(connection, keys, id).await)
+            .await?;
         self.learn(at, loaded, Fact::Token)
     }
 
@@ -219,7 +301,11 @@ impl View {
     /// The store cannot be read.
     pub async fn count_children(&self, id: TokenId, now: Timestamp) -> Result<u64, Refusal> {
         let found = self
-            .read(async |connection| connection.count_documents(DocumentKind::Token, *id.as_bytes(), now).await)
+            .read(async |connection| {
+                connection
+                    .count_documents(DocumentKind::Token, *id.as_bytes(), now)
+                    .await
+            })
             .await?;
         self.note_ahead(&found.at);
         self.relied().refs.push((Ref::children(id), found.at.seq));
@@ -232,7 +318,11 @@ impl View {
     /// The store cannot be read, or what is there does not open.
     pub async fn list_tokens(&self, after: [u8; 16], limit: u32) -> Result<Vec<Token>, Refusal> {
         let found = self
-            .read(async |connection| connection.list_documents_of_kind(DocumentKind::Token, after, limit).await)
+            .read(async |connection| {
+                connection
+                    .list_documents_of_kind(DocumentKind::Token, after, limit)
+                    .await
+            })
             .await?;
         self.note_ahead(&found.at);
         self.relied().refs.push((Ref::TOKENS, found.at.seq));
@@ -252,7 +342,9 @@ impl View {
             return Ok(principal.clone());
         }
         let keys = &self.shared.keys;
-        let loaded = self.load(async |connection| facts::load_principal(connection, keys, id).await).await?;
+        let loaded = self
+            .load(async |connection| facts::load_principal(connection, keys, id).await)
+            .await?;
         self.learn(at, loaded, Fact::Principal)
     }
 
@@ -266,7 +358,9 @@ impl View {
             Some(Fact::Application(id)) => id,
             _ => {
                 let keys = &self.shared.keys;
-                let loaded = self.load(async |connection| facts::load_application(connection, keys, name).await).await?;
+                let loaded = self
+                    .load(async |connection| facts::load_application(connection, keys, name).await)
+                    .await?;
                 self.learn(at, loaded, Fact::Application)?
             }
         };
@@ -287,7 +381,9 @@ impl View {
             return Ok(Arc::clone(cluster));
         }
         let keys = &self.shared.keys;
-        let loaded = self.load(async |connection| facts::load_cluster(connection, keys).await).await?;
+        let loaded = self
+            .load(async |connection| facts::load_cluster(connection, keys).await)
+            .await?;
         self.learn(Ref::CLUSTER, loaded, Fact::Cluster)
     }
 
@@ -297,7 +393,9 @@ impl View {
     /// The store cannot be read, or it does not open.
     pub async fn find_lease(&self, name: &str) -> Result<Option<Lease>, Refusal> {
         let keys = &self.shared.keys;
-        let loaded = self.load(async |connection| facts::load_lease(connection, keys, name).await).await?;
+        let loaded = self
+            .load(async |connection| facts::load_lease(connection, keys, name).await)
+            .await?;
         let Loaded { at, value } = self.believe(Ref::lease(name), loaded)?;
         self.note_ahead(&at);
         Ok(value)
@@ -315,8 +413,13 @@ impl View {
         limit: u32,
     ) -> Result<Vec<VersionRow>, Refusal> {
         let id = place.environment.id;
-        let found =
-            self.read(async |connection| connection.list_versions_before_term(id, term, None, limit).await).await?;
+        let found = self
+            .read(async |connection| {
+                connection
+                    .list_versions_before_term(id, term, None, limit)
+                    .await
+            })
+            .await?;
         self.note_ahead(&found.at);
         Ok(found.value)
     }
@@ -331,12 +434,22 @@ impl View {
         id: crate::model::SecretId,
     ) -> Result<Option<Secret>, Refusal> {
         let found = self
-            .read(async |connection| connection.find_document(DocumentKind::Secret, *id.as_bytes()).await)
+            .read(async |connection| {
+                connection
+                    .find_document(DocumentKind::Secret, *id.as_bytes())
+                    .await
+            })
             .await?;
         self.note_ahead(&found.at);
-        let Some(row) = found.value else { return Ok(None) };
-        let secret = facts::open_secret(&self.shared.keys, place, &row).map_err(|_| Refusal::Tampered)?;
-        self.relied().refs.push((Ref::secret(place.environment.id, &secret.path), found.at.seq));
+        let Some(row) = found.value else {
+            return Ok(None);
+        };
+        let secret =
+            facts::open_secret(&self.shared.keys, place, &row).map_err(|_| Refusal::Tampered)?;
+        self.relied().refs.push((
+            Ref::secret(place.environment.id, &secret.path),
+            found.at.seq,
+        ));
         Ok(Some(secret))
     }
 
@@ -346,7 +459,9 @@ impl View {
     /// The store cannot be read.
     pub async fn count_versions_by_term(&self, place: &Place) -> Result<Vec<(u32, u64)>, Refusal> {
         let id = place.environment.id;
-        let found = self.read(async |connection| connection.count_versions_by_term(id).await).await?;
+        let found = self
+            .read(async |connection| connection.count_versions_by_term(id).await)
+            .await?;
         self.note_ahead(&found.at);
         self.relied().refs.push((Ref::listing(id), found.at.seq));
         Ok(found.value)
@@ -357,7 +472,11 @@ impl View {
     /// # Errors
     /// The store cannot be read.
     pub async fn holds_versions(&self, place: &Place) -> Result<bool, Refusal> {
-        Ok(self.count_versions_by_term(place).await?.iter().any(|(_, count)| *count > 0))
+        Ok(self
+            .count_versions_by_term(place)
+            .await?
+            .iter()
+            .any(|(_, count)| *count > 0))
     }
 
     /// The heads of all streams, in one statement, each opened with the cluster's own key.
@@ -371,25 +490,42 @@ impl View {
             Source::Locked(writer) => writer.lock().await.within().list_streams().await,
         };
         let rows = rows.map_err(|_| Refusal::Unavailable(STORE_LOST))?;
-        rows.into_iter().map(|row| self.shared.open_head(row)).collect()
+        rows.into_iter()
+            .map(|row| self.shared.open_head(row))
+            .collect()
     }
 
-    async fn known_secret(&self, place: &Place, path: &SecretPath) -> Result<Arc<KnownSecret>, Refusal> {
+    async fn known_secret(
+        &self,
+        place: &Place,
+        path: &SecretPath,
+    ) -> Result<Arc<KnownSecret>, Refusal> {
         let at = Ref::secret(place.environment.id, path);
         if let Some(entry) = self.known(at)
             && let Fact::Secret(known) = &entry.fact
         {
             // The ref is a hash of the folded path: what it leads to must be of that path.
-            let same = known.secret.as_ref().is_none_or(|secret| secret.path.folded() == path.folded());
-            return if same { Ok(Arc::clone(known)) } else { Err(Refusal::Tampered) };
+            let same = known
+                .secret
+                .as_ref()
+                .is_none_or(|secret| secret.path.folded() == path.folded());
+            return if same {
+                Ok(Arc::clone(known))
+            } else {
+                Err(Refusal::Tampered)
+            };
         }
         let keys = &self.shared.keys;
-        let loaded = self.load(async |connection| facts::load_secret(connection, keys, place, path).await).await?;
+        let loaded = self
+            .load(async |connection| facts::load_secret(connection, keys, place, path).await)
+            .await?;
         self.learn(at, loaded, Fact::Secret)
     }
 
     async fn find_version_row(&self, entry: &VersionEntry) -> Result<Option<VersionRow>, Refusal> {
-        let found = self.read(async |connection| connection.find_version(entry.id).await).await?;
+        let found = self
+            .read(async |connection| connection.find_version(entry.id).await)
+            .await?;
         self.note_ahead(&found.at);
         Ok(found.value)
     }
@@ -425,12 +561,18 @@ impl View {
         if matches!(self.source, Source::Cache) {
             let entry = Arc::new(Entry::new(stamp, fact(value.clone())));
             self.note_ahead(&stamp);
-            self.shared.history.admit(&self.shared.cache, self.point.generation, at, entry);
+            self.shared
+                .history
+                .admit(&self.shared.cache, self.point.generation, at, entry);
         }
         Ok(value)
     }
 
-    fn believe<T>(&self, at: Ref, loaded: Result<Loaded<T>, LoadError>) -> Result<Loaded<T>, Refusal> {
+    fn believe<T>(
+        &self,
+        at: Ref,
+        loaded: Result<Loaded<T>, LoadError>,
+    ) -> Result<Loaded<T>, Refusal> {
         match loaded {
             Ok(loaded) => {
                 self.relied().refs.push((at, loaded.at.seq));
@@ -471,7 +613,9 @@ impl View {
 
     async fn read<T>(
         &self,
-        read: impl AsyncFnOnce(&mut Connection) -> Result<crate::store::Seen<T>, crate::store::StoreError>,
+        read: impl AsyncFnOnce(
+            &mut Connection,
+        ) -> Result<crate::store::Seen<T>, crate::store::StoreError>,
     ) -> Result<crate::store::Seen<T>, Refusal> {
         let found = match &self.source {
             Source::Cache => read(&mut *self.shared.reader().await?).await,
@@ -493,6 +637,14 @@ impl View {
 pub(super) const STORE_LOST: &str = "the store does not answer; try again in a moment";
 
 async fn stamp(reader: &mut Reader) -> Result<Stamp, Refusal> {
-    let world = reader.find_world().await.ok().flatten().ok_or(Refusal::Unavailable(STORE_LOST))?;
-    Ok(Stamp { seq: world.seq, mark: world.mark })
+    let world = reader
+        .find_world()
+        .await
+        .ok()
+        .flatten()
+        .ok_or(Refusal::Unavailable(STORE_LOST))?;
+    Ok(Stamp {
+        seq: world.seq,
+        mark: world.mark,
+    })
 }

@@ -73,7 +73,10 @@ impl FromStr for Action {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        Self::ALL.into_iter().find(|action| action.as_str() == text).ok_or(())
+        Self::ALL
+            .into_iter()
+            .find(|action| action.as_str() == text)
+            .ok_or(())
     }
 }
 
@@ -95,6 +98,8 @@ impl Actions {
 
     /// The actions in the set, in order.
     pub fn iter(self) -> impl Iterator<Item = Action> {
-        Action::ALL.into_iter().filter(move |action| self.contains(*action))
+        Action::ALL
+            .into_iter()
+            .filter(move |action| self.contains(*action))
     }
 }

@@ -38,3 +38,29 @@ impl Changes {
             && self.stream.is_none()
     }
 }
+
+impl Changes {
+    /// Puts later changes on top: by row, the last wins.
+    pub fn merge(&mut self, later: &Self) {
+        self.documents.retain(|row| {
+            !later.documents.iter().any(|newer| newer.id == row.id)
+                && !later.dead_documents.iter().any(|(_, id)| *id == row.id)
+        });
+        self.dead_documents
+            .retain(|(_, id)| !later.documents.iter().any(|newer| newer.id == *id));
+        self.versions.retain(|row| {
+            !later.versions.iter().any(|newer| newer.id == row.id)
+                && !later.dead_versions.contains(&row.id)
+        });
+        self.documents.extend_from_slice(&later.documents);
+        self.dead_documents.extend_from_slice(&later.dead_documents);
+        self.versions.extend_from_slice(&later.versions);
+        self.dead_versions.extend_from_slice(&later.dead_versions);
+        self.keys.extend_from_slice(&later.keys);
+        self.dead_keys.extend_from_slice(&later.dead_keys);
+        if later.stream.is_some() {
+            self.stream.clone_from(&later.stream);
+        }
+        self.touched.extend_from_slice(&later.touched);
+    }
+}

@@ -3,6 +3,8 @@
 //!
 //! Invariant: an empty list allows nothing.
 
+use std::sync::Arc;
+
 use super::{Action, Resource, Scope};
 
 /// What a chain of scope lists says of an action on a resource.
@@ -21,12 +23,12 @@ pub enum Verdict {
 /// The scope lists that must all allow: the token's first, then its ancestors', then its principal's.
 #[derive(Clone, Default, Debug)]
 pub struct Grant {
-    lists: Vec<Vec<Scope>>,
+    lists: Vec<Arc<[Scope]>>,
 }
 
 impl Grant {
     /// The grant of these lists, the asking token's first.
-    pub const fn new(lists: Vec<Vec<Scope>>) -> Self {
+    pub const fn new(lists: Vec<Arc<[Scope]>>) -> Self {
         Self { lists }
     }
 
@@ -83,7 +85,9 @@ impl Grant {
             && self.lists.iter().all(|list| {
                 scope.actions().iter().all(|action| {
                     list.iter().any(|mine| {
-                        !mine.refuses() && mine.actions().contains(action) && mine.contains_pattern(scope)
+                        !mine.refuses()
+                            && mine.actions().contains(action)
+                            && mine.contains_pattern(scope)
                     })
                 })
             })
@@ -91,17 +95,26 @@ impl Grant {
 
     /// Every refusal of the chain: what a token without a parent must carry itself.
     pub fn refusals(&self) -> impl Iterator<Item = &Scope> {
-        self.lists.iter().flatten().filter(|scope| scope.refuses())
+        self.lists
+            .iter()
+            .flat_map(|list| list.iter())
+            .filter(|scope| scope.refuses())
     }
 
     /// The scope of the first list that allows, when all lists allow; `Err` with the refusal that forbids.
     fn allowing(&self, action: Action, resource: &str) -> Result<Option<&Scope>, &Scope> {
         let mut first = None;
         for (at, list) in self.lists.iter().enumerate() {
-            if let Some(refusal) = list.iter().find(|s| s.refuses() && s.matches(action, resource)) {
+            if let Some(refusal) = list
+                .iter()
+                .find(|s| s.refuses() && s.matches(action, resource))
+            {
                 return Err(refusal);
             }
-            let Some(scope) = list.iter().find(|s| !s.refuses() && s.matches(action, resource)) else {
+            let Some(scope) = list
+                .iter()
+                .find(|s| !s.refuses() && s.matches(action, resource))
+            else {
                 return Ok(None);
             };
             if at == 0 {
@@ -118,22 +131,40 @@ mod tests {
 
     fn grant(lists: &[&[&str]]) -> Grant {
         Grant::new(
-            lists.iter().map(|list| list.iter().map(|s| s.parse().expect("a scope")).collect()).collect(),
+            lists
+                .iter()
+                .map(|list| list.iter().map(|s| s.parse().expect("a scope")).collect())
+                .collect(),
         )
     }
 
     #[test]
     fn empty_means_nothing() {
-        assert_eq!(grant(&[]).decide_text(Action::Read, "a/b/c"), Verdict::Nothing);
-        assert_eq!(grant(&[&[]]).decide_text(Action::Read, "a/b/c"), Verdict::Nothing);
+        assert_eq!(
+            grant(&[]).decide_text(Action::Read, "a/b/c"),
+            Verdict::Nothing
+        );
+        assert_eq!(
+            grant(&[&[]]).decide_text(Action::Read, "a/b/c"),
+            Verdict::Nothing
+        );
         assert!(!grant(&[]).contains(&"read:a".parse().expect("a scope")));
     }
 
     #[test]
     fn every_list_must_allow_and_a_refusal_wins() {
-        let chain = grant(&[&["read,list:a/**", "!read:a/b/root/**"], &["read:a/b/**", "list:**"]]);
-        assert!(matches!(chain.decide_text(Action::Read, "a/b/c"), Verdict::Allowed(_)));
-        assert!(matches!(chain.decide_text(Action::Read, "a/b/root/x"), Verdict::RefusedBy(_)));
+        let chain = grant(&[
+            &["read,list:a/**", "!read:a/b/root/**"],
+            &["read:a/b/**", "list:**"],
+        ]);
+        assert!(matches!(
+            chain.decide_text(Action::Read, "a/b/c"),
+            Verdict::Allowed(_)
+        ));
+        assert!(matches!(
+            chain.decide_text(Action::Read, "a/b/root/x"),
+            Verdict::RefusedBy(_)
+        ));
         assert_eq!(chain.decide_text(Action::Read, "a/c/c"), Verdict::Other);
         assert_eq!(chain.decide_text(Action::Read, "z/c/c"), Verdict::Nothing);
         assert_eq!(chain.decide_text(Action::Write, "a/b/c"), Verdict::Other);
@@ -142,7 +173,10 @@ mod tests {
     #[test]
     fn a_list_reaches_into_places() {
         let chain = grant(&[&["list:a/b/x/**", "read:a/c/**"]]);
-        assert!(matches!(chain.reaches(Action::List, "a/b"), Verdict::Allowed(_)));
+        assert!(matches!(
+            chain.reaches(Action::List, "a/b"),
+            Verdict::Allowed(_)
+        ));
         assert_eq!(chain.reaches(Action::List, "a/c"), Verdict::Other);
         assert_eq!(chain.reaches(Action::List, "a/d"), Verdict::Nothing);
     }

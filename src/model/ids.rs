@@ -96,6 +96,9 @@ mod tests {
         let id = SecretId::new(Timestamp::from_micros(1_700_000_000_000_000), [7; 10]);
         assert_eq!(id.to_string().parse(), Ok(id));
         assert_eq!(SecretId::from_str(&id.to_string().to_uppercase()), Err(()));
-        assert_eq!(SecretId::from_str(&id.to_string().replace('-', "")), Err(()));
+        assert_eq!(
+            SecretId::from_str(&id.to_string().replace('-', "")),
+            Err(())
+        );
     }
 }

@@ -25,7 +25,8 @@ pub use action::{Action, Actions};
 pub use changes::Changes;
 pub use grant::{Grant, Verdict};
 pub use ids::{
-    BootId, ClusterId, EnvironmentId, PrincipalId, ProjectId, SecretId, StreamId, TokenId, VersionId,
+    BootId, ClusterId, EnvironmentId, PrincipalId, ProjectId, SecretId, StreamId, TokenId,
+    VersionId,
 };
 pub use names::{EnvironmentName, FieldName, Name, SecretName, SecretPath};
 pub use places::{Cluster, Environment, Project, StreamEntry};
@@ -34,7 +35,9 @@ pub use reference::Ref;
 pub use refusal::{Refusal, TokenProblem};
 pub use resource::Resource;
 pub use rotation::{Alphabet, RotationPolicy};
-pub use rows::{DocumentKind, DocumentRow, KeyKind, KeyRow, SegmentRow, StreamRow, VersionRow, WorldRow};
+pub use rows::{
+    DocumentKind, DocumentRow, KeyKind, KeyRow, SegmentRow, StreamRow, VersionRow, WorldRow,
+};
 pub use scope::{Scope, ScopeError};
 pub use secret::{Secret, State, VersionEntry};
 pub use time::{Timestamp, Ttl};

@@ -98,10 +98,14 @@ impl FromStr for SecretPath {
 /// One part of a path: `[A-Za-z0-9_][A-Za-z0-9_.@:=~+-]{0,127}`.
 pub(super) fn check_part(part: &str) -> Result<(), NameError> {
     let mut bytes = part.bytes();
-    let head = bytes.next().is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let head = bytes
+        .next()
+        .is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_');
     let tail = bytes.all(|b| b.is_ascii_alphanumeric() || b"_.@:=~+-".contains(&b));
     if !head || !tail || part.len() > PART_BYTES_MAX {
-        return Err("each part of a path is a letter, digit or _ and then at most 127 of A-Z a-z 0-9 _ . @ : = ~ + -");
+        return Err(
+            "each part of a path is a letter, digit or _ and then at most 127 of A-Z a-z 0-9 _ . @ : = ~ + -",
+        );
     }
     Ok(())
 }
@@ -117,7 +121,9 @@ impl FromStr for FieldName {
 
     fn from_str(text: &str) -> Result<Self, NameError> {
         let mut bytes = text.bytes();
-        let head = bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
+        let head = bytes
+            .next()
+            .is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
         let tail = bytes.all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
         if !head || !tail || text.len() > FIELD_BYTES_MAX {
             return Err("a field is a letter or _ and then at most 127 of A-Z a-z 0-9 _ . -");
@@ -163,10 +169,27 @@ mod tests {
 
     #[test]
     fn spellings_of_other_names_are_refused() {
-        for bad in ["", "Sys", "sys", " a", "a ", "a/b", "1a", "-a", "a_b", "rοot", "ａ", "a\u{200d}", "a\0"] {
+        for bad in [
+            "",
+            "Sys",
+            "sys",
+            " a",
+            "a ",
+            "a/b",
+            "1a",
+            "-a",
+            "a_b",
+            "rοot",
+            "ａ",
+            "a\u{200d}",
+            "a\0",
+        ] {
             assert!(bad.parse::<Name>().is_err(), "{bad:?}");
         }
-        for bad in ["", "/", "a/", "/a", "a//b", ".", "..", "a/../b", "a/.b", "a\\b", "a%2fb", "a;b", "a b", "a\0", "ä"] {
+        for bad in [
+            "", "/", "a/", "/a", "a//b", ".", "..", "a/../b", "a/.b", "a\\b", "a%2fb", "a;b",
+            "a b", "a\0", "ä",
+        ] {
             assert!(bad.parse::<SecretPath>().is_err(), "{bad:?}");
         }
         for bad in ["", "1a", "a/b", "a b", "a=b", ".a"] {

@@ -3,6 +3,8 @@
 //!
 //! Invariant: a principal that is missing or disabled allows nothing.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Name, PrincipalId, Scope, Timestamp};
@@ -28,7 +30,7 @@ pub struct Principal {
     /// Its name, unique among its sort.
     pub name: Name,
     /// What it may do at most, refusals included.
-    pub bindings: Vec<Scope>,
+    pub bindings: Arc<[Scope]>,
     /// When it was made.
     pub created_at: Timestamp,
 }

@@ -79,7 +79,10 @@ impl Ref {
     }
 
     fn hashed(kind: u8, owner: &[u8], name: &[u8]) -> Self {
-        let hash = Sha256::new().chain_update(owner).chain_update(name).finalize();
+        let hash = Sha256::new()
+            .chain_update(owner)
+            .chain_update(name)
+            .finalize();
         let mut id = [0; 16];
         id.copy_from_slice(&hash[..16]);
         Self::tagged(kind, id)

@@ -36,7 +36,11 @@ impl RotationPolicy {
     /// The first due time after `now`; missed periods count once.
     pub fn next_after(&self, now: Timestamp) -> Timestamp {
         let due = self.next_at.after(self.every);
-        if due > now { due } else { now.after(self.every) }
+        if due > now {
+            due
+        } else {
+            now.after(self.every)
+        }
     }
 }
 
@@ -50,7 +54,8 @@ impl Alphabet {
     pub const LENGTH_DEFAULT: u32 = 32;
     /// The longest generated value, in characters.
     pub const LENGTH_MAX: u32 = 4096;
-    const ALPHANUMERIC: &'static str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    const ALPHANUMERIC: &'static str =
+        "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     const BITS_MIN: f64 = 128.0;
 
     /// The characters.
@@ -61,12 +66,17 @@ impl Alphabet {
     /// Refuses a length that gives less than 128 bits, or too long a value.
     pub fn check_length(&self, length: u32) -> Result<(), String> {
         if length > Self::LENGTH_MAX {
-            return Err(format!("a generated value has at most {} characters", Self::LENGTH_MAX));
+            return Err(format!(
+                "a generated value has at most {} characters",
+                Self::LENGTH_MAX
+            ));
         }
         let bits = f64::from(u32::try_from(self.0.len()).unwrap_or(0)).log2();
         if f64::from(length) * bits < Self::BITS_MIN {
             let least = (Self::BITS_MIN / bits).ceil();
-            return Err(format!("a generated value needs at least 128 bits: {least} characters of this alphabet"));
+            return Err(format!(
+                "a generated value needs at least 128 bits: {least} characters of this alphabet"
+            ));
         }
         Ok(())
     }
@@ -92,7 +102,9 @@ impl TryFrom<String> for Alphabet {
         let mut seen = [false; 128];
         for byte in characters.bytes() {
             if !byte.is_ascii_graphic() || std::mem::replace(&mut seen[usize::from(byte)], true) {
-                return Err("an alphabet is alphanumeric, hex, base64url, or printable ASCII characters, each once");
+                return Err(
+                    "an alphabet is alphanumeric, hex, base64url, or printable ASCII characters, each once",
+                );
             }
         }
         if characters.len() < 10 {

@@ -96,33 +96,40 @@ pub struct VersionRow {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 #[repr(u8)]
 pub enum KeyKind {
-    /// Not a key: the seal's own record, such as a passphrase's parameters and the root key under it.
+    /// Not a key: the seal's own record, with the root key's check value, and a passphrase's parameters.
     Seal = 1,
-    /// Not a key: the root key's check value.
-    Check = 2,
     /// Makes tokens into MACs.
-    TokenMac = 3,
+    TokenMac = 2,
     /// Makes cursors unforgeable.
-    CursorMac = 4,
+    CursorMac = 3,
     /// Chains the change sequence.
-    MarkMac = 5,
+    MarkMac = 4,
     /// Seals documents.
-    System = 6,
+    System = 5,
     /// Seals audit segments.
-    Audit = 7,
+    Audit = 6,
     /// Signs tree heads.
-    Signer = 8,
+    Signer = 7,
     /// Wraps an environment's data keys.
-    Environment = 9,
+    Environment = 8,
 }
 
 impl KeyKind {
     /// The kind stored as this number.
     pub fn from_number(number: i64) -> Option<Self> {
-        use KeyKind::{Audit, Check, CursorMac, Environment, MarkMac, Seal, Signer, System, TokenMac};
-        [Seal, Check, TokenMac, CursorMac, MarkMac, System, Audit, Signer, Environment]
-            .into_iter()
-            .find(|kind| *kind as i64 == number)
+        use KeyKind::{Audit, CursorMac, Environment, MarkMac, Seal, Signer, System, TokenMac};
+        [
+            Seal,
+            TokenMac,
+            CursorMac,
+            MarkMac,
+            System,
+            Audit,
+            Signer,
+            Environment,
+        ]
+        .into_iter()
+        .find(|kind| *kind as i64 == number)
     }
 }
 

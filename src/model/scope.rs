@@ -98,7 +98,10 @@ impl Scope {
             at += 1;
             match (mine.next(), theirs.next()) {
                 (None, None) => return true,
-                (Some(Part::Rest), next) => return !(first && matches!(next, Some(Part::Exactly(text)) if **text == *"sys")),
+                (Some(Part::Rest), next) => {
+                    return !(first
+                        && matches!(next, Some(Part::Exactly(text)) if **text == *"sys"));
+                }
                 (Some(Part::One), Some(Part::Exactly(text))) => {
                     if first && **text == *"sys" {
                         return false;
@@ -125,10 +128,12 @@ impl FromStr for Scope {
         if text.len() > SCOPE_BYTES_MAX {
             return Err("a scope has at most 768 bytes");
         }
-        let (refuses, rest) = text.strip_prefix('!').map_or((false, text), |rest| (true, rest));
-        let (actions, pattern) = rest
-            .split_once(':')
-            .ok_or("a scope is written actions:project/environment/path, as in read:payments/prod/**")?;
+        let (refuses, rest) = text
+            .strip_prefix('!')
+            .map_or((false, text), |rest| (true, rest));
+        let (actions, pattern) = rest.split_once(':').ok_or(
+            "a scope is written actions:project/environment/path, as in read:payments/prod/**",
+        )?;
         Ok(Self {
             text: text.into(),
             refuses,
@@ -164,9 +169,9 @@ fn parse_pattern(text: &str) -> Result<Vec<Part>, ScopeError> {
             "**" if at + 1 == parts.len() => Ok(Part::Rest),
             "**" => Err("`**` stands only at the end of a scope"),
             "*" => Ok(Part::One),
-            part => check_part(part).map(|()| Part::Exactly(part.into())).map_err(|_| {
-                "each part of a scope is `*`, a last `**`, or a name spelt out"
-            }),
+            part => check_part(part)
+                .map(|()| Part::Exactly(part.into()))
+                .map_err(|_| "each part of a scope is `*`, a last `**`, or a name spelt out"),
         })
         .collect()
 }
@@ -209,27 +214,47 @@ mod tests {
             ("read:sys/*", "sys/tokens", true),
             ("read:a/b/c", "a/b/C", false),
         ] {
-            assert_eq!(scope(pattern).matches(Action::Read, resource), covered, "{pattern} {resource}");
+            assert_eq!(
+                scope(pattern).matches(Action::Read, resource),
+                covered,
+                "{pattern} {resource}"
+            );
         }
     }
 
     #[test]
     fn bad_scopes_are_refused() {
-        for bad in ["", "read", "read:", ":a", "read:a/**/b", "read:a//b", "read:a/../b", "Read:a", "read,read:a", "read:a/b*", "read: a", "fly:a", "!!read:a", "read:a/%2f"] {
+        for bad in [
+            "",
+            "read",
+            "read:",
+            ":a",
+            "read:a/**/b",
+            "read:a//b",
+            "read:a/../b",
+            "Read:a",
+            "read,read:a",
+            "read:a/b*",
+            "read: a",
+            "fly:a",
+            "!!read:a",
+            "read:a/%2f",
+        ] {
             assert!(bad.parse::<Scope>().is_err(), "{bad:?}");
         }
     }
 
     fn pattern() -> impl Strategy<Value = String> {
-        (prop::collection::vec(prop::sample::select(vec!["a", "b", "*", "sys"]), 0..4), any::<bool>()).prop_filter_map(
-            "not empty",
-            |(mut parts, rest)| {
+        (
+            prop::collection::vec(prop::sample::select(vec!["a", "b", "*", "sys"]), 0..4),
+            any::<bool>(),
+        )
+            .prop_filter_map("not empty", |(mut parts, rest)| {
                 if rest {
                     parts.push("**");
                 }
                 (!parts.is_empty()).then(|| format!("read:{}", parts.join("/")))
-            },
-        )
+            })
     }
 
     proptest! {

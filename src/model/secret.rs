@@ -97,17 +97,25 @@ impl Secret {
 
     /// The version that readers get; none once all are destroyed.
     pub fn current(&self) -> Option<&VersionEntry> {
-        self.versions.iter().rev().find(|version| version.state == State::Current)
+        self.versions
+            .iter()
+            .rev()
+            .find(|version| version.state == State::Current)
     }
 
     /// The newest version that is still readable as `previous` at `now`.
     pub fn previous(&self, now: Timestamp) -> Option<&VersionEntry> {
-        self.versions.iter().rev().find(|version| Self::state_of(version, now) == State::Previous)
+        self.versions
+            .iter()
+            .rev()
+            .find(|version| Self::state_of(version, now) == State::Previous)
     }
 
     /// The version of this number, if the document lists it.
     pub fn version(&self, number: u64) -> Option<&VersionEntry> {
-        self.versions.iter().find(|version| version.number == number)
+        self.versions
+            .iter()
+            .find(|version| version.number == number)
     }
 
     /// The number that the next version gets.
@@ -118,7 +126,9 @@ impl Secret {
     /// A version's state at `now`: a previous one whose time is over is retired.
     pub fn state_of(version: &VersionEntry, now: Timestamp) -> State {
         match version.state {
-            State::Previous if version.valid_until.is_none_or(|until| until <= now) => State::Retired,
+            State::Previous if version.valid_until.is_none_or(|until| until <= now) => {
+                State::Retired
+            }
             state => state,
         }
     }
@@ -183,6 +193,8 @@ mod base64_bytes {
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
         let text = String::deserialize(deserializer)?;
         let bytes = STANDARD_NO_PAD.decode(text).map_err(D::Error::custom)?;
-        bytes.try_into().map_err(|_| D::Error::custom("a digest has 32 bytes"))
+        bytes
+            .try_into()
+            .map_err(|_| D::Error::custom("a digest has 32 bytes"))
     }
 }

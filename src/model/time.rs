@@ -5,8 +5,8 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
 use ::time::{OffsetDateTime, macros::format_description};
+use serde::{Deserialize, Serialize};
 
 /// An instant: microseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -68,7 +68,11 @@ impl Ttl {
 
     /// Microseconds, saturating.
     pub const fn micros(self) -> i64 {
-        if self.0 > i64::MAX as u64 / 1_000_000 { i64::MAX } else { (self.0 * 1_000_000) as i64 }
+        if self.0 > i64::MAX as u64 / 1_000_000 {
+            i64::MAX
+        } else {
+            (self.0 * 1_000_000) as i64
+        }
     }
 }
 
@@ -78,12 +82,20 @@ mod tests {
 
     #[test]
     fn text_has_six_decimals() {
-        assert_eq!(Timestamp::from_micros(1).to_string(), "1970-01-01T00:00:00.000001Z");
+        assert_eq!(
+            Timestamp::from_micros(1).to_string(),
+            "1970-01-01T00:00:00.000001Z"
+        );
     }
 
     #[test]
     fn spans_saturate() {
-        assert_eq!(Timestamp::from_micros(i64::MAX - 1).after(Ttl::MAX).micros(), i64::MAX);
+        assert_eq!(
+            Timestamp::from_micros(i64::MAX - 1)
+                .after(Ttl::MAX)
+                .micros(),
+            i64::MAX
+        );
         assert_eq!(Ttl::seconds(u64::MAX).micros(), i64::MAX);
     }
 }

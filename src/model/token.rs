@@ -3,6 +3,8 @@
 //!
 //! Invariant: a child never outlives its parent, and never may more.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::{PrincipalId, Scope, Timestamp, TokenId};
@@ -22,7 +24,7 @@ pub struct Token {
     /// How many ancestors it has; at most eight.
     pub depth: u8,
     /// What it may do, refusals included.
-    pub scopes: Vec<Scope>,
+    pub scopes: Arc<[Scope]>,
     /// When it was made.
     pub created_at: Timestamp,
     /// From when on it is refused.

@@ -74,7 +74,11 @@ impl Fields {
         if self.0.len() > Self::COUNT_MAX {
             return Err(format!("a secret has at most {} fields", Self::COUNT_MAX));
         }
-        if let Some((name, _)) = self.0.iter().find(|(_, value)| value.expose().len() > Self::VALUE_BYTES_MAX) {
+        if let Some((name, _)) = self
+            .0
+            .iter()
+            .find(|(_, value)| value.expose().len() > Self::VALUE_BYTES_MAX)
+        {
             return Err(format!("the field {name} has more than 64 KiB"));
         }
         if self.encoded_bytes() > Self::VERSION_BYTES_MAX {
@@ -89,7 +93,9 @@ impl Fields {
         out.push(1);
         for (name, value) in &self.0 {
             let bytes = value.expose();
-            out.push(u8::try_from(name.as_str().len()).expect("a field's name has at most 128 bytes"));
+            out.push(
+                u8::try_from(name.as_str().len()).expect("a field's name has at most 128 bytes"),
+            );
             out.extend_from_slice(name.as_str().as_bytes());
             out.push(u8::from(matches!(value, Value::Bytes(_))));
             let length = u32::try_from(bytes.len()).expect("a value has at most 64 KiB");
@@ -101,7 +107,9 @@ impl Fields {
 
     /// The fields that [`Self::encode`] wrote; `None` for any other bytes.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let (&1, mut rest) = bytes.split_first()? else { return None };
+        let (&1, mut rest) = bytes.split_first()? else {
+            return None;
+        };
         let mut fields = Self::default();
         while !rest.is_empty() {
             let name = take(&mut rest, 1).and_then(|n| take(&mut rest, usize::from(n[0])))?;
@@ -114,7 +122,11 @@ impl Fields {
                 1 => Value::Bytes(Zeroizing::new(bytes.to_vec())),
                 _ => return None,
             };
-            if fields.0.last_key_value().is_some_and(|(last, _)| *last >= name) {
+            if fields
+                .0
+                .last_key_value()
+                .is_some_and(|(last, _)| *last >= name)
+            {
                 return None;
             }
             fields.0.insert(name, value);
@@ -123,7 +135,11 @@ impl Fields {
     }
 
     fn encoded_bytes(&self) -> usize {
-        1 + self.0.iter().map(|(name, value)| 6 + name.as_str().len() + value.expose().len()).sum::<usize>()
+        1 + self
+            .0
+            .iter()
+            .map(|(name, value)| 6 + name.as_str().len() + value.expose().len())
+            .sum::<usize>()
     }
 }
 

@@ -15,25 +15,62 @@ use zeroize::Zeroizing;
 use super::{
     SealError,
     passphrase::{PASSPHRASE_BYTES_MAX, PASSPHRASE_BYTES_MIN},
+    record::{Provider, SealRecord},
 };
 use crate::{
-    crypto::{RootKey, SecretBytes, effective_user, parse_hex_key},
+    crypto::{RootKey, RootPlace, SecretBytes, effective_user},
     entropy::Entropy,
 };
 
 /// Longest key file, in bytes: 64 digits and a newline.
 const KEY_FILE_BYTES_MAX: usize = 65;
 
-/// The root key in a file.
-pub(super) fn read(path: &Path) -> Result<RootKey, SealError> {
-    let text = read_checked(path, KEY_FILE_BYTES_MAX)?;
-    let digits = text.strip_suffix(b"\n").unwrap_or(&text);
-    let key = parse_hex_key(digits).ok_or_else(|| SealError::NotAKey(path.into()))?;
-    RootKey::from_secret(&key).map_err(|_| SealError::NotAKey(path.into()))
+/// The root key in this file, or a new one when there is no file, and the record to store. A new file has mode 0600 and
+/// is on disk when this returns; an old one is never overwritten.
+///
+/// # Errors
+/// The file cannot be written; or it exists and [`open`] would refuse it.
+pub fn create(
+    entropy: &dyn Entropy,
+    place: RootPlace,
+    path: &Path,
+) -> Result<(RootKey, SealRecord), SealError> {
+    let root = read_or_write(entropy, path)?;
+    let record = SealRecord::new(&root, place, Provider::File);
+    Ok((root, record))
 }
 
-/// The root key in a file, which is made when it is absent: mode 0600, on disk before this returns.
-pub(super) fn read_or_create(entropy: &dyn Entropy, path: &Path) -> Result<RootKey, SealError> {
+/// The root key of the store that this record is from. Reads 65 bytes; no need for a pool.
+///
+/// # Errors
+/// The file is not ours alone or no key file, the record is another provider's, or it is another cluster's key.
+pub fn open(record: &SealRecord, place: RootPlace, path: &Path) -> Result<RootKey, SealError> {
+    record.expect_file()?;
+    record.checked(read(path)?, place)
+}
+
+/// A passphrase from a file under the same rules as the key file. One trailing newline is not
+/// part of it.
+///
+/// # Errors
+/// The file is not ours alone, or holds no passphrase.
+pub fn read_passphrase(path: &Path) -> Result<SecretBytes, SealError> {
+    let text = read_checked(path, PASSPHRASE_BYTES_MAX + 2)?;
+    let line = text.strip_suffix(b"\n").unwrap_or(&text);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    if !(PASSPHRASE_BYTES_MIN..=PASSPHRASE_BYTES_MAX).contains(&line.len()) {
+        return Err(SealError::NotAPassphrase(path.into()));
+    }
+    Ok(SecretBytes::new(line.to_vec()))
+}
+
+fn read(path: &Path) -> Result<RootKey, SealError> {
+    let text = read_checked(path, KEY_FILE_BYTES_MAX)?;
+    let digits = text.strip_suffix(b"\n").unwrap_or(&text);
+    RootKey::from_hex(digits).map_err(|_| SealError::NotAKey(path.into()))
+}
+
+fn read_or_write(entropy: &dyn Entropy, path: &Path) -> Result<RootKey, SealError> {
     let refused = |verb, cause| SealError::File {
         verb,
         path: path.into(),
@@ -50,28 +87,12 @@ pub(super) fn read_or_create(entropy: &dyn Entropy, path: &Path) -> Result<RootK
         Err(error) => return Err(refused("create", error)),
     };
     let root = RootKey::generate(entropy);
-    let written = file
-        .write_all(root.to_hex().expose())
+    file.write_all(root.to_hex().expose())
         .and_then(|()| file.write_all(b"\n"))
         .and_then(|()| file.sync_all())
-        .and_then(|()| sync_directory(path));
-    written.map_err(|error| refused("write", error))?;
+        .and_then(|()| sync_directory(path))
+        .map_err(|error| refused("write", error))?;
     Ok(root)
-}
-
-/// A passphrase (or another short secret) from a file under the same rules as the key file. One trailing newline is not
-/// part of it.
-///
-/// # Errors
-/// The file is not ours alone, or holds no passphrase.
-pub fn read_secret_file(path: &Path) -> Result<SecretBytes, SealError> {
-    let text = read_checked(path, PASSPHRASE_BYTES_MAX + 2)?;
-    let line = text.strip_suffix(b"\n").unwrap_or(&text);
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    if !(PASSPHRASE_BYTES_MIN..=PASSPHRASE_BYTES_MAX).contains(&line.len()) {
-        return Err(SealError::NotAPassphrase(path.into()));
-    }
-    Ok(SecretBytes::new(line.to_vec()))
 }
 
 /// At most `max` bytes of a file that is ours alone. What is longer is cut to `max + 1`, which no caller takes.
@@ -81,7 +102,7 @@ fn read_checked(path: &Path, max: usize) -> Result<Zeroizing<Vec<u8>>, SealError
         path: path.into(),
         cause,
     };
-    let file = open(path)?;
+    let file = open_unfollowed(path)?;
     let meta = file.metadata().map_err(|error| refused("open", error))?;
     if !meta.is_file() {
         return Err(SealError::NotAFile(path.into()));
@@ -107,7 +128,7 @@ fn read_checked(path: &Path, max: usize) -> Result<Zeroizing<Vec<u8>>, SealError
 }
 
 /// Opens without following a link, and without waiting for the other end of a pipe.
-fn open(path: &Path) -> Result<File, SealError> {
+fn open_unfollowed(path: &Path) -> Result<File, SealError> {
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
     OpenOptions::new()
         .read(true)

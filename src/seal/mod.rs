@@ -3,97 +3,15 @@
 //!
 //! Invariant: no root key leaves here unless the record's key check value says it is this cluster's.
 
-mod file;
-mod passphrase;
+pub mod file;
+pub mod passphrase;
 mod record;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 
-use uuid::Uuid;
-
-use crate::{
-    crypto::{RootKey, SecretBytes},
-    entropy::Entropy,
-};
-
-pub use file::read_secret_file;
 pub use record::SealRecord;
-
-/// Where the root key is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Seal {
-    /// In a file of its own.
-    File {
-        /// The file.
-        path: PathBuf,
-    },
-    /// In the store, wrapped under a passphrase.
-    Passphrase,
-}
-
-impl Seal {
-    /// The provider's name, as in the configuration.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::File { .. } => "file",
-            Self::Passphrase => "passphrase",
-        }
-    }
-}
-
-/// Makes the root key file of a new cluster, or takes the one that is there, and the record to store.
-///
-/// # Errors
-/// The file is not ours alone, is not a key file, or cannot be written.
-pub fn create_with_file(
-    entropy: &dyn Entropy,
-    cluster: Uuid,
-    path: &std::path::Path,
-) -> Result<(RootKey, SealRecord), SealError> {
-    let root = file::read_or_create(entropy, path)?;
-    let record = SealRecord::file(&root, cluster);
-    Ok((root, record))
-}
-
-/// The root key from its file. Reads 65 bytes; no need for a pool.
-///
-/// # Errors
-/// The file is not ours alone or no key file, the record is another provider's or damaged, or it is another cluster's key.
-pub fn open_with_file(
-    record: &SealRecord,
-    cluster: Uuid,
-    path: &std::path::Path,
-) -> Result<RootKey, SealError> {
-    record.expect_file()?;
-    record
-        .checked(file::read(path)?, cluster)
-        .ok_or(SealError::WrongKey)
-}
-
-/// A random root key wrapped under a passphrase, and the record to store. Takes about 150 ms and 64 MiB: run it on a pool.
-///
-/// # Errors
-/// The passphrase is too short or too long.
-pub fn create_with_passphrase(
-    entropy: &dyn Entropy,
-    cluster: Uuid,
-    passphrase: &SecretBytes,
-) -> Result<(RootKey, SealRecord), SealError> {
-    passphrase::create(entropy, cluster, passphrase)
-}
-
-/// The root key by its passphrase. Takes what the record's parameters ask for, at most 512 MiB: run it on a pool.
-///
-/// # Errors
-/// The passphrase is wrong, or the record is another provider's, damaged, or asks for too little or too much work.
-pub fn open_with_passphrase(
-    record: &SealRecord,
-    cluster: Uuid,
-    passphrase: &SecretBytes,
-) -> Result<RootKey, SealError> {
-    passphrase::open(record, cluster, passphrase)
-}
 
 /// Why there is no root key: one sentence each, and nothing secret in any.
 #[derive(Debug, thiserror::Error)]

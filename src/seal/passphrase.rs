@@ -4,7 +4,6 @@
 //! Invariant: parameters outside floor and ceiling are refused before any work is done, and those inside are bound into the wrap.
 
 use argon2::{Algorithm, Argon2, Params, Version};
-use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::{
@@ -12,12 +11,14 @@ use super::{
     record::{PassphraseRecord, Provider, SealRecord, decode, encode},
 };
 use crate::{
-    crypto::{Context, KEY_BYTES, Label, LockedKey, RootKey, SecretBytes, open_envelope},
+    crypto::{KEY_BYTES, LockedKey, RootKey, RootPlace, SecretBytes},
     entropy::Entropy,
 };
 
-pub(super) const PASSPHRASE_BYTES_MIN: usize = 8;
-pub(super) const PASSPHRASE_BYTES_MAX: usize = 1_024;
+/// Shortest passphrase that a seal is made with, in bytes.
+pub const PASSPHRASE_BYTES_MIN: usize = 8;
+/// Longest passphrase, in bytes.
+pub const PASSPHRASE_BYTES_MAX: usize = 1_024;
 const SALT_BYTES: usize = 16;
 
 /// RFC 9106's second choice (64 MiB, 3 passes) with one lane, since lanes run one after another here.
@@ -49,9 +50,13 @@ struct Work {
     lanes: u32,
 }
 
-pub(super) fn create(
+/// A random root key wrapped under a passphrase, and the record to store. Takes some 150 ms and 64 MiB: run it on a pool.
+///
+/// # Errors
+/// The passphrase is too short or too long.
+pub fn create(
     entropy: &dyn Entropy,
-    cluster: Uuid,
+    place: RootPlace,
     passphrase: &SecretBytes,
 ) -> Result<(RootKey, SealRecord), SealError> {
     if !(PASSPHRASE_BYTES_MIN..=PASSPHRASE_BYTES_MAX).contains(&passphrase.len()) {
@@ -59,31 +64,35 @@ pub(super) fn create(
     }
     let mut salt = [0; SALT_BYTES];
     entropy.fill(&mut salt);
-    let key = NEW.stretch(passphrase, &salt)?;
+    let sealing = NEW.stretch(passphrase, &salt)?;
     let root = RootKey::generate(entropy);
-    let name = NEW.name();
     let wrapped = root
-        .seal_under(&key, &context(cluster, &name), entropy)
-        .map_err(|_| SealError::Damaged)?;
+        .wrap_under(&sealing, place, &NEW.name(), entropy)
+        .expect("the parameters' name is far shorter than a context");
     let Work {
         memory_kib,
         passes,
         lanes,
     } = NEW;
-    let provider = Provider::Passphrase(PassphraseRecord {
+    let (salt, wrapped) = (encode(&salt), encode(&wrapped));
+    let stored = PassphraseRecord {
         memory_kib,
         passes,
         lanes,
-        salt: encode(&salt),
-        wrapped: encode(&wrapped),
-    });
-    let record = SealRecord::new(&root, cluster, provider);
+        salt,
+        wrapped,
+    };
+    let record = SealRecord::new(&root, place, Provider::Passphrase(stored));
     Ok((root, record))
 }
 
-pub(super) fn open(
+/// The root key by its passphrase. Takes what the record's parameters ask for, at most 512 MiB: run it on a pool.
+///
+/// # Errors
+/// The passphrase is wrong, or the record is another provider's, damaged, or asks for too little or too much work.
+pub fn open(
     record: &SealRecord,
-    cluster: Uuid,
+    place: RootPlace,
     passphrase: &SecretBytes,
 ) -> Result<RootKey, SealError> {
     let stored = record.expect_passphrase()?;
@@ -102,11 +111,10 @@ pub(super) fn open(
     if passphrase.len() > PASSPHRASE_BYTES_MAX {
         return Err(SealError::WrongPassphrase);
     }
-    let key = work.stretch(passphrase, &salt)?;
-    let opened = open_envelope(&key, &context(cluster, &work.name()), &wrapped)
+    let sealing = work.stretch(passphrase, &salt)?;
+    let root = RootKey::unwrap_under(&sealing, place, &work.name(), &wrapped)
         .map_err(|_| SealError::WrongPassphrase)?;
-    let root = RootKey::from_secret(&opened).map_err(|_| SealError::Damaged)?;
-    record.checked(root, cluster).ok_or(SealError::WrongKey)
+    record.checked(root, place)
 }
 
 impl Work {
@@ -133,9 +141,4 @@ impl Work {
             .map_err(|_| SealError::NoMemory(self.memory_kib >> 10))?;
         Ok(LockedKey::copy_of(&key))
     }
-}
-
-/// No term: the wrap has one key, and the object id names the cluster and the work.
-fn context(cluster: Uuid, work: &str) -> Context<'_> {
-    Context::new(Label::Seal, cluster, "root-key").object(cluster, work)
 }

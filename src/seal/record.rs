@@ -5,10 +5,9 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::SealError;
-use crate::crypto::RootKey;
+use crate::crypto::{RootKey, RootPlace};
 
 /// Longest record that is read, in bytes.
 const RECORD_BYTES_MAX: usize = 4_096;
@@ -46,16 +45,12 @@ pub(super) struct PassphraseRecord {
 }
 
 impl SealRecord {
-    pub(super) fn new(root: &RootKey, cluster: Uuid, provider: Provider) -> Self {
+    pub(super) fn new(root: &RootKey, place: RootPlace, provider: Provider) -> Self {
         Self {
             format: FORMAT,
-            key_check: STANDARD.encode(root.check_value(cluster)),
+            key_check: STANDARD.encode(root.check_value(place)),
             provider,
         }
-    }
-
-    pub(super) fn file(root: &RootKey, cluster: Uuid) -> Self {
-        Self::new(root, cluster, Provider::File)
     }
 
     /// The record of stored bytes.
@@ -90,9 +85,13 @@ impl SealRecord {
     }
 
     /// The root key, if it is the one this record was made for.
-    pub(super) fn checked(&self, root: RootKey, cluster: Uuid) -> Option<RootKey> {
-        let stored = decode(&self.key_check).ok()?;
-        root.matches(cluster, &stored).then_some(root)
+    pub(super) fn checked(&self, root: RootKey, place: RootPlace) -> Result<RootKey, SealError> {
+        let stored = decode(&self.key_check)?;
+        if root.matches(place, &stored) {
+            Ok(root)
+        } else {
+            Err(SealError::WrongKey)
+        }
     }
 
     pub(super) fn expect_file(&self) -> Result<(), SealError> {

@@ -1,0 +1,163 @@
+//! `coffer audit tail`: the newest records, and with `-f` those that come after.
+//! Asking leaves records too; those that following itself makes are not shown, or it would never be quiet.
+//!
+//! Invariant: what went by between two questions unseen is said, not hidden.
+
+use crate::client::Client;
+use crate::failure::Failure;
+use crate::output::{self, Output};
+use crate::routes::Route;
+use clap::Args;
+use serde_json::Value;
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+/// How often `-f` asks.
+const POLL: Duration = Duration::from_secs(1);
+/// The most that can be asked for at a time.
+const RECORDS_MAX: i64 = 1_000;
+/// How many `-f` asks for each time; of as many of its own requests it knows the records.
+const RECORDS_A_POLL: u32 = 200;
+
+/// Print the newest records, the newest last.
+#[derive(Args)]
+pub struct Tail {
+    /// How many.
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=RECORDS_MAX))]
+    lines: u32,
+    /// Go on printing records as they are made.
+    #[arg(short, long)]
+    follow: bool,
+}
+
+impl Tail {
+    /// Does what was asked.
+    pub fn run(self, output: Output) -> Result<(), Failure> {
+        let client = Client::from_environment()?;
+        let mut own = VecDeque::new();
+        let mut last = newest(&client, self.lines, &mut own)?;
+        print(output, last.iter())?;
+        if !self.follow {
+            return Ok(());
+        }
+        loop {
+            std::thread::sleep(POLL);
+            let next = newest(&client, RECORDS_A_POLL, &mut own)?;
+            let seen: BTreeSet<&str> = last.iter().map(|record| record.text("id")).collect();
+            let fresh: Vec<&Record> = next
+                .iter()
+                .filter(|record| !seen.contains(record.text("id")))
+                .collect();
+            if !seen.is_empty() && fresh.len() == next.len() {
+                output::note(
+                    "Records may have gone by unseen: `coffer audit export` has them all.",
+                );
+            }
+            let of_others =
+                |record: &&Record| !own.iter().any(|request| request == record.text("request"));
+            print(output, fresh.into_iter().filter(of_others))?;
+            last = next;
+        }
+    }
+}
+
+/// One line of the log, as it came and as it reads.
+struct Record {
+    line: String,
+    keys: Value,
+}
+
+impl Record {
+    fn text(&self, key: &str) -> &str {
+        self.keys
+            .get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    }
+
+    /// Time, who, what, and what came of it.
+    fn shown(&self) -> String {
+        let version = match self.text("version") {
+            "" => String::new(),
+            version => format!(" version {version}"),
+        };
+        let outcome = self.keys.get("outcome");
+        let status = outcome
+            .and_then(|outcome| outcome.get("status"))
+            .map(Value::to_string)
+            .unwrap_or_default();
+        let code = outcome
+            .and_then(|outcome| outcome.get("code"))
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let who = if self.text("principal").is_empty() {
+            "-"
+        } else {
+            self.text("principal")
+        };
+        let (time, action, resource, verdict) = (
+            self.text("time"),
+            self.text("action"),
+            self.text("resource"),
+            self.text("verdict"),
+        );
+        format!("{time}  {who}  {action} {resource}{version}  {verdict}  {status} {code}")
+    }
+}
+
+/// The newest records, the newest last; the request's own id is remembered.
+fn newest(client: &Client, limit: u32, own: &mut VecDeque<String>) -> Result<Vec<Record>, Failure> {
+    let reply = client.get(
+        &Route::new("audit")
+            .part("records")
+            .query_if("limit", Some(limit)),
+    )?;
+    own.push_back(reply.request_id.clone());
+    if own.len() > RECORDS_A_POLL as usize {
+        own.pop_front();
+    }
+    let unknown = |_| {
+        Failure::failed("The server's records are not understood: is it newer than this command?")
+    };
+    let text = std::str::from_utf8(&reply.body).map_err(|_| unknown(()))?;
+    let record = |line: &str| {
+        let keys = serde_json::from_str(line).map_err(|_| unknown(()))?;
+        Ok(Record {
+            line: line.to_owned(),
+            keys,
+        })
+    };
+    text.lines()
+        .filter(|line| !line.is_empty())
+        .map(record)
+        .collect()
+}
+
+fn print<'a>(output: Output, records: impl Iterator<Item = &'a Record>) -> Result<(), Failure> {
+    for record in records {
+        if output.is_json() {
+            output.body(record.line.as_bytes())?;
+        } else {
+            output.line(&record.shown())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_reads_in_one_line() {
+        let line = r#"{"action":"read","outcome":{"code":"ok","status":200},"principal":"root","resource":"a/b/c","time":"T","verdict":"allowed","version":"3"}"#;
+        let record = Record {
+            line: line.into(),
+            keys: serde_json::from_str(line).expect("JSON"),
+        };
+        assert_eq!(
+            record.shown(),
+            "T  root  read a/b/c version 3  allowed  200 ok"
+        );
+    }
+}

@@ -1,0 +1,102 @@
+//! `coffer audit verify`: whether a bundle is what the holder of a key signed, whole and unaltered.
+//! It needs no server and believes none; the key has to come from elsewhere than the bundle.
+//!
+//! Invariant: 2 means that nothing was found out, 6 that the file is not a bundle of this key, undamaged.
+
+use crate::failure::{Exit, Failure};
+use crate::output::Output;
+use clap::Args;
+use coffer_audit_log::{Damage, Report, VerifierKey};
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+/// A verifier key is one short line.
+const KEY_BYTES_MAX: u64 = 4 * 1024;
+
+/// Verify a bundle with the public key of its cluster; needs no server.
+#[derive(Args)]
+pub struct Verify {
+    /// The bundle, as `coffer audit export --bundle` wrote it.
+    bundle: PathBuf,
+    /// The key, as `coffer audit key` printed it, or @FILE.
+    #[arg(long, value_name = "VKEY|@FILE")]
+    key: String,
+}
+
+impl Verify {
+    /// Does what was asked.
+    pub fn run(self, output: Output) -> Result<(), Failure> {
+        let key = key(&self.key)?;
+        let file = open(&self.bundle).map_err(|error| unreadable(&self.bundle, error.kind()))?;
+        let report =
+            coffer_audit_log::verify(BufReader::new(file), &key).map_err(
+                |damage| match damage {
+                    Damage::Unreadable { kind, .. } => unreadable(&self.bundle, kind),
+                    damage => Failure::new(
+                        Exit::Tampered,
+                        format!("{} does not verify: {damage}.", self.bundle.display()),
+                    ),
+                },
+            )?;
+        if output.is_json() {
+            output.json(&report)
+        } else {
+            shown(output, &report)
+        }
+    }
+}
+
+fn shown(output: Output, report: &Report) -> Result<(), Failure> {
+    output.line(&format!(
+        "verified: {} records of cluster {}",
+        report.records, report.cluster
+    ))?;
+    let row = |stream: &coffer_audit_log::StreamReport| {
+        vec![
+            stream.stream.to_string(),
+            stream.size.to_string(),
+            stream.root.to_string(),
+        ]
+    };
+    output.table(
+        &["STREAM", "RECORDS", "ROOT"],
+        &report.streams.iter().map(row).collect::<Vec<_>>(),
+    )
+}
+
+fn key(text: &str) -> Result<VerifierKey, Failure> {
+    let mut read = String::new();
+    let text = match text.strip_prefix('@') {
+        None => text,
+        Some(path) => {
+            let path = Path::new(path);
+            let file = open(path).map_err(|error| unreadable(path, error.kind()))?;
+            file.take(KEY_BYTES_MAX)
+                .read_to_string(&mut read)
+                .map_err(|error| unreadable(path, error.kind()))?;
+            read.strip_suffix('\n').unwrap_or(&read)
+        }
+    };
+    text.parse().map_err(|error| {
+        Failure::usage(format!(
+            "That is not the key: {error}; `coffer audit key` prints it."
+        ))
+    })
+}
+
+/// A directory opens, and fails only when it is read: said at once here.
+fn open(path: &Path) -> std::io::Result<File> {
+    let file = File::open(path)?;
+    match file.metadata()?.is_dir() {
+        true => Err(std::io::ErrorKind::IsADirectory.into()),
+        false => Ok(file),
+    }
+}
+
+fn unreadable(path: &Path, kind: std::io::ErrorKind) -> Failure {
+    Failure::usage(format!(
+        "{} cannot be read ({kind}): name a file that can.",
+        path.display()
+    ))
+}

@@ -1,0 +1,98 @@
+//! From a token to a caller: the token, every ancestor and the principal, now.
+//! All of them are looked up in the same view as the operation's own facts, so a revocation touches the decision.
+//!
+//! Invariant: a missing document anywhere in the chain refuses; nothing is allowed by absence.
+
+use std::sync::Arc;
+
+use subtle::ConstantTimeEq;
+
+use super::View;
+use super::operation::{Bearer, Caller};
+use super::request::{Credential, Request};
+use super::shared::Shared;
+use crate::crypto::PlainToken;
+use crate::model::{Grant, Refusal, Timestamp, Token, TokenId, TokenProblem};
+
+/// Who asks, or why that cannot be said; with the token's id as far as it is known, for the record.
+pub(super) async fn authenticate(
+    shared: &Shared,
+    request: &Request,
+    view: &View,
+    now: Timestamp,
+) -> Result<Caller, (Refusal, Option<TokenId>)> {
+    match &request.credential {
+        Credential::System(part) => Ok(Caller::System(part)),
+        Credential::Missing => Err((Refusal::Unauthenticated(TokenProblem::Missing), None)),
+        Credential::Malformed => Err((Refusal::Unauthenticated(TokenProblem::Invalid), None)),
+        Credential::Token(plain) => bearer(shared, plain, view, now).await.map(Caller::Bearer),
+    }
+}
+
+/// The id that a token is kept under: the head of its MAC.
+pub(super) fn token_id(mac: &[u8; 32]) -> TokenId {
+    let mut id = [0; 16];
+    id.copy_from_slice(&mac[..16]);
+    TokenId::from_bytes(id)
+}
+
+async fn bearer(
+    shared: &Shared,
+    plain: &PlainToken,
+    view: &View,
+    now: Timestamp,
+) -> Result<Bearer, (Refusal, Option<TokenId>)> {
+    let hashed = shared.keys.token_mac().hash(plain);
+    let id = token_id(hashed.bytes());
+    let invalid = || Refusal::Unauthenticated(TokenProblem::Invalid);
+    let named = |refusal| (refusal, Some(id));
+    let token = view
+        .find_token(id)
+        .await
+        .map_err(named)?
+        .ok_or_else(|| (invalid(), None))?;
+    if !bool::from(token.mac.ct_eq(hashed.bytes())) {
+        return Err((invalid(), None));
+    }
+    alive(&token, now).map_err(named)?;
+    let mut lists = vec![Arc::clone(&token.scopes)];
+    let mut above = token.parent;
+    for _ in 0..=Token::DEPTH_MAX {
+        let Some(parent) = above else { break };
+        let revoked = || named(Refusal::Unauthenticated(TokenProblem::Revoked));
+        let parent = view
+            .find_token(parent)
+            .await
+            .map_err(named)?
+            .ok_or_else(revoked)?;
+        alive(&parent, now).map_err(named)?;
+        lists.push(Arc::clone(&parent.scopes));
+        above = parent.parent;
+    }
+    if above.is_some() {
+        return Err(named(Refusal::Tampered));
+    }
+    let revoked = || named(Refusal::Unauthenticated(TokenProblem::Revoked));
+    let principal = view
+        .find_principal(token.principal)
+        .await
+        .map_err(named)?
+        .ok_or_else(revoked)?;
+    lists.push(Arc::clone(&principal.bindings));
+    Ok(Bearer {
+        principal: principal.id,
+        display: principal.display().into(),
+        token,
+        grant: Grant::new(lists),
+    })
+}
+
+fn alive(token: &Token, now: Timestamp) -> Result<(), Refusal> {
+    if token.revoked_at.is_some() {
+        return Err(Refusal::Unauthenticated(TokenProblem::Revoked));
+    }
+    if token.expires_at <= now {
+        return Err(Refusal::Unauthenticated(TokenProblem::Expired));
+    }
+    Ok(())
+}

@@ -1,0 +1,260 @@
+//! One decision on its way to the ledger: the record's parts, what it relied on, and its changes.
+//! The typed reply stays with the request's own task until the ledger says what became of the draft.
+//!
+//! Invariant: a draft owns everything it needs, so a client that hangs up changes nothing about it.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::authenticate::authenticate;
+use super::history::Relied;
+use super::operation::{Caller, Cx, Operation};
+use super::shared::Shared;
+use super::{Answer, Authorised, Door, Request, View, authorise};
+use crate::model::{Changes, Refusal, Timestamp, TokenId};
+use crate::store::Writer;
+
+/// What a record says, before it has a place in the log.
+#[derive(Clone, Debug)]
+pub(super) struct DraftRecord {
+    pub(super) id: String,
+    pub(super) time: Timestamp,
+    pub(super) principal: Option<Arc<str>>,
+    pub(super) token: Option<TokenId>,
+    pub(super) source: Option<IpAddr>,
+    pub(super) user_agent: Option<String>,
+    pub(super) action: &'static str,
+    pub(super) resource: String,
+    pub(super) version: Option<u64>,
+    pub(super) allowed: bool,
+    pub(super) scope: Option<Box<str>>,
+    pub(super) status: u16,
+    pub(super) code: &'static str,
+    pub(super) metadata: Option<BTreeMap<String, String>>,
+    pub(super) digest: Option<[u8; 32]>,
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(super) struct Draft {
+    pub(super) record: DraftRecord,
+    pub(super) relied: Relied,
+    pub(super) changes: Changes,
+}
+
+/// What became of a draft.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Outcome {
+    /// It is durable.
+    Stored,
+    /// It was touched: decide again.
+    Again,
+    /// The store did not confirm it.
+    Lost,
+    /// The queue is full, or it fails even alone.
+    Full,
+    /// Another server owns the stream.
+    Fenced,
+}
+
+type Deciding = Pin<Box<dyn Future<Output = Result<Draft, Refusal>> + Send>>;
+
+/// A command's third attempt: made under the lock, on top of the batch's own changes.
+pub(super) struct Deferred(Box<dyn FnOnce(Arc<tokio::sync::Mutex<Writer>>) -> Deciding + Send>);
+
+impl Deferred {
+    pub(super) async fn decide(
+        self,
+        writer: Arc<tokio::sync::Mutex<Writer>>,
+    ) -> Result<Draft, Refusal> {
+        (self.0)(writer).await
+    }
+}
+
+/// What is handed to the ledger.
+pub(super) enum Command {
+    Decided(Draft),
+    Deferred(Deferred),
+}
+
+/// A request and its operation, decided as often as need be.
+pub(super) struct Attempt<O: Operation> {
+    pub(super) request: Request,
+    pub(super) operation: O,
+}
+
+type Decided<R> = (Draft, Result<Answer<R>, Refusal>);
+
+impl<O: Operation> Attempt<O> {
+    /// One decision over this view: the draft, and the reply that it allows.
+    async fn decide(&self, shared: &Shared, view: View) -> Result<Decided<O::Reply>, Refusal> {
+        let now = shared.now();
+        let resource = self.operation.resource();
+        let text = resource.to_string();
+        let mut record = self.record(now, text);
+        let decision = match authenticate(shared, &self.request, &view, now).await {
+            Err((refusal, token)) => {
+                record.token = token;
+                Err(refusal)
+            }
+            Ok(caller) => {
+                record.token = caller.token_id();
+                record.principal = caller.display();
+                match authorise::<O>(&caller, &resource, &record.resource) {
+                    Err((refusal, scope)) => {
+                        record.scope = scope;
+                        Err(refusal)
+                    }
+                    Ok(Authorised { scope }) => {
+                        record.scope = scope;
+                        record.allowed = true;
+                        self.operate(shared, now, &caller, &view).await
+                    }
+                }
+            }
+        };
+        let decision = match decision {
+            // Nothing was decided: the store could not be asked, so there is nothing to record.
+            Err(Refusal::Unavailable(why)) => return Err(Refusal::Unavailable(why)),
+            decision => decision,
+        };
+        Ok(finish(record, view.into_relied(), decision))
+    }
+
+    async fn operate(
+        &self,
+        shared: &Shared,
+        now: Timestamp,
+        caller: &Caller,
+        view: &View,
+    ) -> Result<super::Decision<O::Reply>, Refusal> {
+        let cx = Cx {
+            now,
+            entropy: &*shared.entropy,
+            keys: &shared.keys,
+            caller,
+        };
+        self.operation.decide(&cx, view).await
+    }
+
+    fn record(&self, time: Timestamp, resource: String) -> DraftRecord {
+        DraftRecord {
+            id: self.request.id.to_string(),
+            time,
+            principal: None,
+            token: None,
+            source: self.request.source,
+            user_agent: self.request.user_agent.clone(),
+            action: O::ACTION.as_str(),
+            resource,
+            version: None,
+            allowed: false,
+            scope: None,
+            status: 200,
+            code: "ok",
+            metadata: self.request.metadata.clone(),
+            digest: None,
+        }
+    }
+}
+
+fn finish<R>(
+    mut record: DraftRecord,
+    relied: Relied,
+    decision: Result<super::Decision<R>, Refusal>,
+) -> Decided<R> {
+    match decision {
+        Ok(decision) => {
+            record.status = decision.status;
+            record.version = decision.version;
+            record.digest = decision.digest;
+            if decision.metadata.is_some() {
+                record.metadata = decision.metadata;
+            }
+            let answer = Answer {
+                reply: decision.reply,
+                status: decision.status,
+            };
+            (
+                Draft {
+                    record,
+                    relied,
+                    changes: decision.changes,
+                },
+                Ok(answer),
+            )
+        }
+        Err(refusal) => {
+            // An operation that asks the grant itself may refuse what the door let in.
+            record.allowed &= !matches!(refusal, Refusal::Forbidden | Refusal::Unauthenticated(_));
+            record.status = refusal.status();
+            record.code = refusal.code();
+            (
+                Draft {
+                    record,
+                    relied,
+                    changes: Changes::default(),
+                },
+                Err(refusal),
+            )
+        }
+    }
+}
+
+impl Door {
+    /// Decides once and hands the draft to the ledger; the reply comes with what became of it.
+    ///
+    /// # Errors
+    /// Only what could not be decided or recorded at all.
+    #[allow(
+        clippy::type_complexity,
+        reason = "an outcome and, when stored, the answer or the refusal"
+    )]
+    pub(super) async fn attempt<O: Operation>(
+        &self,
+        attempt: &Arc<Attempt<O>>,
+        tried: u32,
+    ) -> Result<(Outcome, Option<Result<Answer<O::Reply>, Refusal>>), Refusal> {
+        let shared = &self.shared;
+        let view = if tried == 0 {
+            View::cached(Arc::clone(shared))
+        } else {
+            View::snapshot(Arc::clone(shared)).await?
+        };
+        let (draft, answer) = attempt.decide(shared, view).await?;
+        if draft.changes.is_empty() {
+            return Ok((shared.queue.read(draft).await, Some(answer)));
+        }
+        if tried < 2 {
+            return Ok((
+                shared.queue.command(Command::Decided(draft)).await,
+                Some(answer),
+            ));
+        }
+        let slot = Arc::new(Mutex::new(None));
+        let deferred = defer(Arc::clone(shared), Arc::clone(attempt), Arc::clone(&slot));
+        let outcome = shared.queue.command(Command::Deferred(deferred)).await;
+        let answer = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Ok((outcome, answer))
+    }
+}
+
+type Slot<R> = Arc<Mutex<Option<Result<Answer<R>, Refusal>>>>;
+
+fn defer<O: Operation>(
+    shared: Arc<Shared>,
+    attempt: Arc<Attempt<O>>,
+    slot: Slot<O::Reply>,
+) -> Deferred {
+    Deferred(Box::new(move |writer| {
+        Box::pin(async move {
+            let view = View::locked(Arc::clone(&shared), writer);
+            let (draft, answer) = attempt.decide(&shared, view).await?;
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+            Ok(draft)
+        })
+    }))
+}

@@ -1,0 +1,101 @@
+//! The next state of a stream, as a value: tree, head, segment and the change that it carries.
+//! It replaces the present one only when its commit is known to have happened.
+//!
+//! Invariant: building it changes nothing.
+
+use coffer_audit_log::{Checkpoint, Frontier, signed_note};
+
+use super::Ledger;
+use crate::crypto::CryptoError;
+use crate::door::draft::Draft;
+use crate::door::segments::Gathering;
+use crate::door::shared::Shared;
+use crate::model::{Ref, SegmentRow, Timestamp};
+use crate::store::{Batch, NewHead, Stamp};
+
+/// See the module.
+pub(in crate::door) struct Next {
+    pub(super) before: u64,
+    pub(super) tree: Frontier,
+    pub(super) frontier: Vec<u8>,
+    pub(in crate::door) head: String,
+    pub(super) last: Timestamp,
+    pub(in crate::door) segment: SegmentRow,
+    /// What the batch changed, with its place in the change sequence.
+    pub(super) change: Option<(Stamp, Box<[Ref]>)>,
+    /// Drafts whose record is past its limits, by position among those given.
+    pub(super) unfit: Vec<usize>,
+}
+
+impl Next {
+    /// Gathers these drafts behind `tree`, validated at the change `seq`.
+    pub(in crate::door) fn gather<'a>(
+        shared: &Shared,
+        tree: &Frontier,
+        last: Timestamp,
+        seq: u64,
+        drafts: impl IntoIterator<Item = &'a Draft>,
+    ) -> Result<Self, CryptoError> {
+        let entropy = &*shared.entropy;
+        let mut gathering = Gathering::new(shared.stream, tree, last, entropy);
+        let mut unfit = Vec::new();
+        for (at, draft) in drafts.into_iter().enumerate() {
+            if let Err(error) = gathering.push(draft) {
+                tracing::warn!(%error, "a record could not be written");
+                unfit.push(at);
+            }
+        }
+        let (tree_after, last) = (gathering.tree.clone(), gathering.last);
+        let checkpoint = Checkpoint {
+            origin: Shared::origin(shared.cluster, shared.stream),
+            size: tree_after.size(),
+            root: tree_after.root(),
+        };
+        let text = checkpoint.text();
+        let signature = shared.keys.signer().sign(text.as_bytes());
+        let key = &shared.verifier;
+        Ok(Self {
+            before: tree.size(),
+            frontier: tree_after.to_bytes(),
+            tree: tree_after,
+            head: signed_note(&text, key.name(), key.id(), &signature),
+            last,
+            segment: gathering.seal(&shared.keys, entropy, seq)?,
+            change: None,
+            unfit,
+        })
+    }
+
+    /// As the store takes it.
+    pub(in crate::door) fn batch(&self, epoch: u64) -> Batch<'_> {
+        Batch {
+            stream: self.segment.stream,
+            epoch,
+            size: self.before,
+            after: NewHead {
+                size: self.tree.size(),
+                frontier: &self.frontier,
+                head: &self.head,
+            },
+            segment: &self.segment,
+        }
+    }
+}
+
+impl Ledger {
+    /// Takes the next state for the present one: its commit has happened.
+    pub(super) fn become_next(&mut self, next: Next) {
+        self.tree = next.tree;
+        self.head = next.head;
+        self.last = next.last;
+        self.matters.clear();
+        self.shared
+            .last_us
+            .store(next.last.micros(), std::sync::atomic::Ordering::Relaxed);
+        if let Some((at, refs)) = next.change {
+            self.shared.history.apply(&self.shared.cache, at, refs);
+        }
+        self.shared.mark_well();
+        self.keep_head_sometimes();
+    }
+}

@@ -1,0 +1,187 @@
+//! Coming back after an error: a new connection, a claim that tells what happened, and a cache that begins empty.
+//! Only the claim knows the outcome of a commit that was lost on its way: it waits for the lost transaction and fences it.
+//!
+//! Invariant: a draft is called stored only if the claimed head, or its own record found in the stream, says so.
+
+use super::{Fenced, HOLD, Ledger, Locking, RETRY_AFTER, Trouble};
+use crate::door::draft::Outcome;
+use crate::door::segments::Opened;
+use crate::model::StreamRow;
+use crate::store::{Stamp, StoreError, Writer};
+
+/// What the claim told.
+enum Claimed {
+    /// The stream is ours, and stands here.
+    Ours(StreamRow, Writer),
+    /// Somebody else owns it.
+    Lost,
+}
+
+impl Ledger {
+    /// Finds out what became of a batch in trouble, and tells the outcomes that were marked as stored.
+    pub(super) async fn settle(
+        &mut self,
+        trouble: Trouble,
+        outcomes: &mut [&mut Vec<Outcome>],
+        alone: bool,
+    ) -> Result<(), Fenced> {
+        let (fate, ended) = self.find_fate(trouble, alone).await;
+        let marked = outcomes.iter_mut().flat_map(|outcomes| outcomes.iter_mut());
+        for outcome in marked.filter(|outcome| **outcome == Outcome::Stored) {
+            *outcome = fate;
+        }
+        ended
+    }
+
+    async fn find_fate(&mut self, trouble: Trouble, alone: bool) -> (Outcome, Result<(), Fenced>) {
+        match trouble {
+            Trouble::Unstored(error) => {
+                tracing::warn!(%error, "a batch was not stored");
+                let recovered = self.recover_quietly().await;
+                let fate = if alone || self.main.is_none() {
+                    Outcome::Lost
+                } else {
+                    Outcome::Again
+                };
+                (fate, recovered)
+            }
+            Trouble::Unknown(next) => {
+                self.pending = Some(next);
+                let recovered = self.recover_for_some_time().await;
+                (self.told.take().unwrap_or(Outcome::Lost), recovered)
+            }
+            Trouble::Fenced(next) => {
+                self.pending = next;
+                let recovered = self.recover_for_some_time().await;
+                let fate = self.told.take().unwrap_or(Outcome::Lost);
+                (
+                    if recovered.is_err() && fate == Outcome::Again {
+                        Outcome::Fenced
+                    } else {
+                        fate
+                    },
+                    recovered,
+                )
+            }
+        }
+    }
+
+    /// Tries once to come back; whoever waits meanwhile is refused if that fails.
+    pub(super) async fn recover_quietly(&mut self) -> Result<(), Fenced> {
+        self.recover().await?;
+        if self.main.is_none() {
+            self.refuse_all(Outcome::Lost);
+        }
+        Ok(())
+    }
+
+    /// Tries to come back for as long as clients are held.
+    async fn recover_for_some_time(&mut self) -> Result<(), Fenced> {
+        let begin = self.shared.clock.monotonic();
+        loop {
+            self.recover().await?;
+            if self.main.is_some() || self.shared.clock.monotonic().duration_since(begin) > HOLD {
+                return Ok(());
+            }
+            tokio::time::sleep(RETRY_AFTER).await;
+        }
+    }
+
+    /// One try: a new connection, the claim, the end of everything known.
+    async fn recover(&mut self) -> Result<(), Fenced> {
+        self.main = None;
+        if let Locking::Waiting(waiting) = std::mem::replace(&mut self.locking, Locking::Idle(None))
+        {
+            // It only waits for the lock: nothing of ours is on its way there.
+            waiting.abort();
+        }
+        match self.claim().await {
+            Err(error) => {
+                tracing::warn!(%error, "the store cannot be reached");
+                Ok(())
+            }
+            Ok(Claimed::Lost) => {
+                self.told = Some(self.find_own_records().await);
+                Err(Fenced(
+                    "its audit stream belongs to another server now; no two servers may use one node name",
+                ))
+            }
+            Ok(Claimed::Ours(row, writer)) => self.resume(&row, writer).await,
+        }
+    }
+
+    async fn claim(&self) -> Result<Claimed, StoreError> {
+        let mut writer = self.shared.store.writer().await?;
+        let row = writer
+            .claim(self.shared.stream, self.epoch, self.shared.boot)
+            .await?;
+        Ok(row.map_or(Claimed::Lost, |row| Claimed::Ours(row, writer)))
+    }
+
+    async fn resume(&mut self, row: &StreamRow, mut writer: Writer) -> Result<(), Fenced> {
+        self.epoch = row.epoch;
+        match self.pending.take() {
+            Some(next) if next.head == row.head => {
+                self.told = Some(Outcome::Stored);
+                self.become_next(*next);
+            }
+            _ if row.head == self.head => self.told = Some(Outcome::Again),
+            _ => {
+                return Err(Fenced(
+                    "its audit stream is not where it left it: an older database may have been restored; start it again to be told more",
+                ));
+            }
+        }
+        match writer.within().find_world().await {
+            Ok(Some(world)) => {
+                self.shared.history.reset(
+                    &self.shared.cache,
+                    Stamp {
+                        seq: world.seq,
+                        mark: world.mark,
+                    },
+                );
+                self.main = Some(writer);
+                self.shared.mark_well();
+                Ok(())
+            }
+            Ok(None) => Err(Fenced("the database holds no cluster any more")),
+            Err(error) => {
+                tracing::warn!(%error, "the store was lost again");
+                Ok(())
+            }
+        }
+    }
+
+    /// The stream is somebody else's: whether a batch of ours got in before, by its own lines, in whatever segment.
+    async fn find_own_records(&mut self) -> Outcome {
+        let Some(next) = self.pending.take() else {
+            return Outcome::Again;
+        };
+        let Ok(mut reader) = self.shared.store.reader().await else {
+            return Outcome::Lost;
+        };
+        let Ok(rows) = reader
+            .list_segments(self.shared.stream, next.before, 1)
+            .await
+        else {
+            return Outcome::Lost;
+        };
+        let Some(row) = rows.first() else {
+            return Outcome::Fenced;
+        };
+        let keys = &self.shared.keys;
+        let (Ok(theirs), Ok(ours)) = (Opened::open(keys, row), Opened::open(keys, &next.segment))
+        else {
+            return Outcome::Lost;
+        };
+        let skipped = usize::try_from(next.before.saturating_sub(row.first)).unwrap_or(usize::MAX);
+        let mut theirs = theirs.lines().skip(skipped);
+        let same = ours.lines().all(|line| theirs.next() == Some(line));
+        if same {
+            Outcome::Stored
+        } else {
+            Outcome::Fenced
+        }
+    }
+}

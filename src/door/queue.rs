@@ -1,0 +1,163 @@
+//! What waits for the ledger: reads and commands apart, each batch with one completion for all who wait on it.
+//! The ledger takes a whole queue at a time; there is no timer.
+//!
+//! Invariant: both queues are bounded, and whoever is in one hears what became of it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{Notify, SetOnce};
+
+use super::draft::{Command, Draft, Outcome};
+
+/// Drafts that may wait at once.
+const WAITING_MAX: usize = 65_536;
+
+/// One outcome for each draft of a batch, by position.
+type Outcomes = Vec<Outcome>;
+
+/// A batch as the ledger takes it.
+pub(super) struct Batch<T> {
+    pub(super) drafts: Vec<T>,
+    done: Arc<SetOnce<Outcomes>>,
+}
+
+impl<T> Batch<T> {
+    fn new() -> Self {
+        Self {
+            drafts: Vec::new(),
+            done: Arc::new(SetOnce::new()),
+        }
+    }
+
+    /// Takes the drafts out; the answerer tells those who wait.
+    pub(super) fn split(self) -> (Vec<T>, Answerer) {
+        (self.drafts, Answerer(self.done))
+    }
+}
+
+/// Tells everybody in a batch what became of their drafts.
+pub(super) struct Answerer(Arc<SetOnce<Outcomes>>);
+
+impl Answerer {
+    pub(super) fn answer(self, outcomes: Outcomes) {
+        // A batch is answered once; `SetOnce` refuses a second time, which cannot be since this consumes itself.
+        let _ = self.0.set(outcomes);
+    }
+}
+
+struct Waiting {
+    reads: Batch<Draft>,
+    commands: Batch<Command>,
+}
+
+pub(super) struct Queue {
+    waiting: Mutex<Waiting>,
+    wake: Notify,
+    closing: AtomicBool,
+    closed: SetOnce<()>,
+    fenced: SetOnce<()>,
+}
+
+impl Queue {
+    pub(super) fn new() -> Self {
+        Self {
+            waiting: Mutex::new(Waiting {
+                reads: Batch::new(),
+                commands: Batch::new(),
+            }),
+            wake: Notify::new(),
+            closing: AtomicBool::new(false),
+            closed: SetOnce::new(),
+            fenced: SetOnce::new(),
+        }
+    }
+
+    /// Waits until a draft without changes is durable, or is not.
+    pub(super) async fn read(&self, draft: Draft) -> Outcome {
+        self.join(draft, |waiting| &mut waiting.reads).await
+    }
+
+    /// Waits until a draft with changes is durable, or is not.
+    pub(super) async fn command(&self, command: Command) -> Outcome {
+        self.join(command, |waiting| &mut waiting.commands).await
+    }
+
+    /// Takes the reads that wait.
+    pub(super) fn take_reads(&self) -> Batch<Draft> {
+        std::mem::replace(&mut self.lock().reads, Batch::new())
+    }
+
+    /// Takes the commands that wait.
+    pub(super) fn take_commands(&self) -> Batch<Command> {
+        std::mem::replace(&mut self.lock().commands, Batch::new())
+    }
+
+    /// How many reads and how many commands wait.
+    pub(super) fn lengths(&self) -> (usize, usize) {
+        let waiting = self.lock();
+        (waiting.reads.drafts.len(), waiting.commands.drafts.len())
+    }
+
+    /// Waits until something waits, or the queue is closing.
+    pub(super) async fn filled(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Lets the ledger look again.
+    pub(super) fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    /// Asks the ledger to end once nothing waits, and waits for it.
+    pub(super) async fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+        self.wake.notify_one();
+        self.closed.wait().await;
+    }
+
+    /// The ledger has ended.
+    pub(super) fn end(&self) {
+        self.closing.store(true, Ordering::Release);
+        let _ = self.closed.set(());
+    }
+
+    pub(super) fn fence(&self) {
+        let _ = self.fenced.set(());
+    }
+
+    pub(super) async fn fenced(&self) {
+        self.fenced.wait().await;
+    }
+
+    async fn join<T>(
+        &self,
+        draft: T,
+        queue: impl FnOnce(&mut Waiting) -> &mut Batch<T>,
+    ) -> Outcome {
+        let (index, done) = {
+            let mut waiting = self.lock();
+            let full = waiting.reads.drafts.len() + waiting.commands.drafts.len() >= WAITING_MAX;
+            if full || self.closed.initialized() {
+                return Outcome::Full;
+            }
+            let batch = queue(&mut waiting);
+            batch.drafts.push(draft);
+            (batch.drafts.len() - 1, Arc::clone(&batch.done))
+        };
+        self.wake.notify_one();
+        done.wait()
+            .await
+            .get(index)
+            .copied()
+            .unwrap_or(Outcome::Lost)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

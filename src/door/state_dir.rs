@@ -1,0 +1,152 @@
+//! What a node keeps outside of the database: its name, its last boot id, its last head, and a lock on them.
+//! With it a node knows its own stream again, and notices a database that is older than what it has acknowledged.
+//!
+//! Invariant: every file is 0600, replaced by renaming, and synced before the rename.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use crate::model::{BootId, Name};
+
+/// The longest file in it, in bytes.
+const FILE_BYTES_MAX: u64 = 64 * 1024;
+
+/// See the module.
+pub struct StateDir {
+    path: PathBuf,
+    /// Held for as long as the process lives.
+    _lock: File,
+}
+
+impl StateDir {
+    /// Opens the directory, makes it when it is absent, and locks it.
+    ///
+    /// # Errors
+    /// One sentence: it cannot be made or read, or another server uses it.
+    pub fn open(path: &Path) -> Result<Self, String> {
+        let told = |error: io::Error| {
+            format!(
+                "The state directory {} cannot be used ({error}); check its owner and mode.",
+                path.display()
+            )
+        };
+        if !path.is_dir() {
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(path)
+                .map_err(told)?;
+        }
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW)
+            .open(path.join("lock"))
+            .map_err(told)?;
+        lock.try_lock().map_err(|_| {
+            format!("Another coffer-server uses the state directory {}; stop it first, or give each server its own.", path.display())
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    /// The node's name, if it was given one.
+    ///
+    /// # Errors
+    /// The file cannot be read, or holds no name.
+    pub fn node(&self) -> io::Result<Option<Name>> {
+        self.read("node")
+    }
+
+    /// Keeps the node's name.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn keep_node(&self, name: &Name) -> io::Result<()> {
+        self.write("node", name.as_str())
+    }
+
+    /// The boot id of the last run.
+    ///
+    /// # Errors
+    /// The file cannot be read, or holds no id.
+    pub fn boot(&self) -> io::Result<Option<BootId>> {
+        self.read("boot")
+    }
+
+    /// Keeps this run's boot id.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn keep_boot(&self, boot: BootId) -> io::Result<()> {
+        self.write("boot", &boot.to_string())
+    }
+
+    /// The last head that was kept: a signed note.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn head(&self) -> io::Result<Option<String>> {
+        read_bounded(&self.path.join("head"))
+    }
+
+    /// Keeps a head.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn keep_head(&self, note: &str) -> io::Result<()> {
+        self.write("head", note)
+    }
+
+    /// Where this server's local socket is.
+    pub fn socket(&self) -> PathBuf {
+        self.path.join("unseal.sock")
+    }
+
+    fn read<T: FromStr>(&self, name: &str) -> io::Result<Option<T>> {
+        let Some(text) = read_bounded(&self.path.join(name))? else {
+            return Ok(None);
+        };
+        let wrong = || {
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("{name} was not written by coffer-server"),
+            )
+        };
+        text.parse().map(Some).map_err(|_| wrong())
+    }
+
+    fn write(&self, name: &str, text: &str) -> io::Result<()> {
+        let new = self.path.join(format!("{name}.new"));
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW)
+            .open(&new)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&new, self.path.join(name))?;
+        File::open(&self.path)?.sync_all()
+    }
+}
+
+fn read_bounded(path: &Path) -> io::Result<Option<String>> {
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+        Ok(found) if found.len() > FILE_BYTES_MAX => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "a state file is too long",
+        )),
+        Ok(_) => fs::read_to_string(path).map(Some),
+    }
+}

@@ -1,0 +1,93 @@
+//! Statements over many rows: their texts are composed from constants alone, in runs of powers of two,
+//! so that few distinct texts exist and the statement cache keeps them all.
+//!
+//! Invariant: nothing but `&'static str` and parameter numbers goes into a composed text.
+
+use std::fmt::Write as _;
+
+use sqlx::AssertSqlSafe;
+
+/// The most rows of one statement.
+const ROWS_MAX: usize = 64;
+
+/// A statement over many rows.
+pub(super) struct Many {
+    /// What stands before the rows.
+    pub before: &'static str,
+    /// A row, with a `?` for each parameter.
+    pub row: &'static str,
+    /// What stands between two rows.
+    pub between: &'static str,
+    /// What stands after the rows.
+    pub after: &'static str,
+}
+
+impl Many {
+    /// The text for so many rows.
+    pub fn text(&self, rows: usize) -> AssertSqlSafe<String> {
+        let mut text = String::from(self.before);
+        let mut parameter = 0;
+        for row in 0..rows {
+            text.push_str(if row == 0 { "" } else { self.between });
+            for (at, part) in self.row.split('?').enumerate() {
+                if at > 0 {
+                    parameter += 1;
+                    write!(text, "${parameter}").expect("writing to a String cannot fail");
+                }
+                text.push_str(part);
+            }
+        }
+        text.push_str(self.after);
+        AssertSqlSafe(text)
+    }
+}
+
+/// Cuts rows into runs whose lengths are powers of two.
+pub(super) fn runs<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let most = rows.len().min(ROWS_MAX);
+        let length = 1 << most.checked_ilog2()?;
+        let (run, rest) = rows.split_at(length);
+        rows = rest;
+        Some(run)
+    })
+}
+
+/// Runs a statement over all of `rows`, binding each by the given columns.
+macro_rules! run_many {
+    ($connection:expr, $many:expr, $rows:expr, |$row:ident| $($bind:expr),+ $(,)?) => {{
+        let connection: &mut crate::store::Connection = $connection;
+        for run in crate::store::many::runs($rows) {
+            connection.begin_statement()?;
+            let done: Result<(), sqlx::Error> = on!(connection, |conn| {
+                let mut query = sqlx::query($many.text(run.len()));
+                for $row in run {
+                    query = query$(.bind($bind))+;
+                }
+                query.execute(conn).await.map(|_| ())
+            });
+            connection.end_statement(done)?;
+        }
+    }};
+}
+
+pub(super) use run_many;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_few_and_numbered_through() {
+        let many = Many {
+            before: "VALUES ",
+            row: "(?, ?)",
+            between: ", ",
+            after: ";",
+        };
+        assert_eq!(many.text(2).0, "VALUES ($1, $2), ($3, $4);");
+        let lengths: Vec<_> = runs(&[(); 203]).map(<[()]>::len).collect();
+        assert_eq!(lengths, [64, 64, 64, 8, 2, 1]);
+        assert_eq!(runs::<()>(&[]).count(), 0);
+    }
+}

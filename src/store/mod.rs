@@ -1,0 +1,231 @@
+//! The only place SQL lives: one text for SQLite and PostgreSQL, each beside the function that runs it.
+//! A store hands out readers, which see one state, and writers, with which the ledger makes a batch true.
+//!
+//! Invariant: only the ledger and `init` write, and what a commit acknowledged is durable.
+
+mod connection;
+mod dialect;
+mod documents;
+mod error;
+mod keys;
+mod many;
+mod migrate;
+mod notes;
+mod postgres;
+mod readers;
+mod segments;
+mod sqlite;
+mod streams;
+#[cfg(test)]
+mod tests;
+mod versions;
+mod world;
+mod writer;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::model::{Changes, Ref, SegmentRow, WorldRow};
+
+pub use connection::Connection;
+pub use error::StoreError;
+pub use migrate::SCHEMA;
+pub use notes::{NOTES_PRUNED_MAX, NoteRow};
+pub use readers::Reader;
+pub use world::{Seen, Stamp};
+pub use writer::{Batch, Look, NewHead, ReadOutcome, Writer};
+
+use connection::{Conn, on, rows, run};
+use readers::Readers;
+
+/// How long a lock is waited for.
+pub const LOCK_WAIT_MS: u64 = 3_000;
+
+/// Prepared statements kept by a connection; more than the distinct texts there are.
+const STATEMENTS_MAX: usize = 512;
+
+/// Which database it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Engine {
+    /// One file, one process.
+    Sqlite,
+    /// A server, for more than one node.
+    Postgres,
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgresql",
+        })
+    }
+}
+
+/// Where the database is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum DatabaseUrl {
+    /// The file of a SQLite database, in a directory that exists.
+    Sqlite(PathBuf),
+    /// A `postgres://` URL; it may hold a password.
+    Postgres(String),
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => f.debug_tuple("Sqlite").field(path).finish(),
+            Self::Postgres(_) => f.write_str("Postgres(..)"),
+        }
+    }
+}
+
+/// How to open a store.
+#[derive(Clone, Debug)]
+pub struct DatabaseSettings {
+    /// Where the database is.
+    pub url: DatabaseUrl,
+    /// The most connections that read.
+    pub readers: u32,
+    /// Whether a PostgreSQL that does not sync is good enough: in tests only.
+    pub accept_fsync_off: bool,
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Reader,
+    Writer,
+    Migrator,
+}
+
+/// How connections are made.
+#[derive(Clone)]
+enum Source {
+    Sqlite(sqlite::Sqlite),
+    Postgres(postgres::Postgres),
+}
+
+impl Source {
+    async fn connect(&self, role: Role) -> Result<Connection, StoreError> {
+        let conn = match self {
+            Self::Sqlite(file) => Conn::Sqlite(Box::new(file.connect(role).await?)),
+            Self::Postgres(server) => Conn::Postgres(Box::new(server.connect(role).await?)),
+        };
+        Ok(Connection::new(conn, role))
+    }
+}
+
+/// A database that holds a cluster, or will.
+pub struct Store {
+    source: Source,
+    readers: Arc<Readers>,
+}
+
+impl Store {
+    /// Opens a database: makes and locks the SQLite file, or looks at PostgreSQL's settings.
+    pub async fn open(settings: &DatabaseSettings) -> Result<Self, StoreError> {
+        let source = match &settings.url {
+            DatabaseUrl::Sqlite(path) => Source::Sqlite(sqlite::Sqlite::new(path)?),
+            DatabaseUrl::Postgres(url) => {
+                Source::Postgres(postgres::Postgres::new(url, settings.accept_fsync_off)?)
+            }
+        };
+        let store = Self {
+            readers: Readers::new(source.clone(), settings.readers),
+            source,
+        };
+        // The first connection turns the write-ahead log on, which a reader may not.
+        store.source.connect(Role::Writer).await?.close().await;
+        Ok(store)
+    }
+
+    /// Which database it is.
+    pub const fn engine(&self) -> Engine {
+        match self.source {
+            Source::Sqlite(_) => Engine::Sqlite,
+            Source::Postgres(_) => Engine::Postgres,
+        }
+    }
+
+    /// The world, if a cluster was founded here.
+    pub async fn find_world(&self) -> Result<Option<WorldRow>, StoreError> {
+        self.reader().await?.find_world().await
+    }
+
+    /// Founds a cluster in one transaction: the world, the changes (its stream already with the first head), the
+    /// first segment, and the note of the first change. False when there is a world already.
+    pub async fn found(
+        &self,
+        world: &WorldRow,
+        nonce: [u8; 16],
+        changes: &Changes,
+        segment: &SegmentRow,
+    ) -> Result<bool, StoreError> {
+        let mut writer = self.writer().await?;
+        writer.begin().await?;
+        if !writer.within().insert_world(world, nonce).await? {
+            writer.rollback().await?;
+            return Ok(false);
+        }
+        writer.write(changes).await?;
+        let refs = changes
+            .touched
+            .iter()
+            .flat_map(Ref::as_bytes)
+            .copied()
+            .collect();
+        let note = NoteRow {
+            seq: world.seq,
+            mark: world.mark,
+            nonce,
+            refs,
+        };
+        writer.within().insert_segment(segment).await?;
+        writer.within().insert_note(&note).await?;
+        writer.commit().await?;
+        Ok(true)
+    }
+
+    /// A reader, each of whose finds sees its own state.
+    pub async fn reader(&self) -> Result<Reader, StoreError> {
+        self.readers.find_reader().await
+    }
+
+    /// A reader all of whose finds see the state of the first.
+    pub async fn snapshot(&self) -> Result<Reader, StoreError> {
+        let mut reader = self.readers.find_reader().await?;
+        reader.begin().await?;
+        Ok(reader)
+    }
+
+    /// A connection of its own for the ledger. On SQLite drop the last one first: its open transaction would be in the way.
+    pub async fn writer(&self) -> Result<Writer, StoreError> {
+        Ok(Writer::new(self.source.connect(Role::Writer).await?))
+    }
+
+    /// The settings that durability rests on, as the database reports them.
+    pub async fn durability(&self) -> Result<String, StoreError> {
+        let mut reader = self.reader().await?;
+        let text = reader.engine().durability();
+        let rows = rows!(&mut reader, (String,), text)?;
+        Ok(rows.into_iter().map(|(settings,)| settings).collect())
+    }
+
+    /// Ends the session that holds the world and has stood still; nothing on SQLite, where nobody else can hold it.
+    pub async fn end_lock_holder(&self) -> Result<(), StoreError> {
+        if self.engine() == Engine::Postgres {
+            // Not a reader of the pool: those may all be in use while the world is held.
+            let mut connection = self.source.connect(Role::Reader).await?;
+            run!(&mut connection, dialect::POSTGRES_END_LOCK_HOLDER)?;
+            connection.close().await;
+        }
+        Ok(())
+    }
+
+    /// Closes the connections that are not in use.
+    pub async fn close(&self) {
+        self.readers.close().await;
+    }
+}

@@ -1,0 +1,74 @@
+//! The segments of the logs, found by the index of a record, whether merged or not.
+//! They are stored only together with a head that moved: see the writer.
+//!
+//! Invariant: a segment starts where the stream ended, or it is not stored.
+
+use crate::model::{SegmentRow, StreamId};
+
+use super::connection::{fixed, natural, on, rows, run, stored};
+use super::{Connection, StoreError};
+
+const TABLE: &str = "segment";
+
+type Columns = (Vec<u8>, i64, i64, i64, Vec<u8>, Vec<u8>);
+
+// Starts at the last segment that begins at or before the index: it may hold it.
+pub(super) const LIST: &str = "
+    SELECT stream, first, count, seq, summary, sealed FROM segment
+    WHERE stream = $1
+      AND first >= (SELECT COALESCE(MAX(first), 0) FROM segment WHERE stream = $1 AND first <= $2)
+      AND first + count > $2
+    ORDER BY first LIMIT $3";
+
+pub(super) const INSERT: &str = "
+    INSERT INTO segment (stream, first, count, seq, summary, sealed)
+    VALUES ($1, $2, $3, $4, $5, $6)";
+
+impl Connection {
+    /// The segments of a stream that hold records at `from` and after, by their first.
+    pub async fn list_segments(
+        &mut self,
+        stream: StreamId,
+        from: u64,
+        limit: u32,
+    ) -> Result<Vec<SegmentRow>, StoreError> {
+        rows!(
+            self,
+            Columns,
+            LIST,
+            &stream.as_bytes()[..],
+            stored(from),
+            i64::from(limit)
+        )?
+        .into_iter()
+        .map(segment)
+        .collect()
+    }
+
+    pub(super) async fn insert_segment(&mut self, row: &SegmentRow) -> Result<(), StoreError> {
+        run!(
+            self,
+            INSERT,
+            &row.stream.as_bytes()[..],
+            stored(row.first),
+            i64::from(row.count),
+            stored(row.seq),
+            &row.summary[..],
+            &row.sealed[..]
+        )?;
+        Ok(())
+    }
+}
+
+fn segment(
+    (stream, first, count, seq, summary, sealed): Columns,
+) -> Result<SegmentRow, StoreError> {
+    Ok(SegmentRow {
+        stream: StreamId::from_bytes(fixed(stream, TABLE)?),
+        first: natural(first, TABLE)?,
+        count: natural(count, TABLE)?,
+        seq: natural(seq, TABLE)?,
+        summary,
+        sealed,
+    })
+}

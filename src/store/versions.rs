@@ -1,0 +1,182 @@
+//! The versions: values and wrapped data keys, by their time-ordered ids, and by the term that wraps them.
+//! The census of a term is what may be destroyed only at zero.
+//!
+//! Invariant: every find says at which change it stood, from the same statement.
+
+use crate::model::{EnvironmentId, SecretId, VersionId, VersionRow};
+
+use super::connection::{fixed, natural, on, rows};
+use super::many::{Many, run_many};
+use super::world::{Seen, stamp};
+use super::{Connection, StoreError};
+
+const TABLE: &str = "version";
+
+type Columns = (
+    i64,
+    Vec<u8>,
+    Option<Vec<u8>>,
+    Option<Vec<u8>>,
+    Option<Vec<u8>>,
+    Option<i64>,
+    Option<Vec<u8>>,
+    Option<Vec<u8>>,
+);
+
+pub(super) const FIND: &str = "
+    SELECT w.seq, w.mark, v.id, v.environment, v.secret, v.term, v.wrapped, v.sealed
+    FROM world w LEFT JOIN version v ON v.id = $1
+    WHERE w.id = 1";
+
+pub(super) const LIST: &str = "
+    SELECT w.seq, w.mark, v.id, v.environment, v.secret, v.term, v.wrapped, v.sealed
+    FROM world w LEFT JOIN (
+        SELECT id, environment, secret, term, wrapped, sealed FROM version
+        WHERE id > $1
+        ORDER BY id LIMIT $2
+    ) v ON TRUE
+    WHERE w.id = 1
+    ORDER BY v.id";
+
+// The inner list is answered by the index alone; values are fetched for one page only.
+pub(super) const LIST_BEFORE_TERM: &str = "
+    SELECT w.seq, w.mark, v.id, v.environment, v.secret, v.term, v.wrapped, v.sealed
+    FROM world w LEFT JOIN (
+        SELECT id FROM version
+        WHERE environment = $1 AND term < $2 AND id > $3
+        ORDER BY id LIMIT $4
+    ) page ON TRUE LEFT JOIN version v ON v.id = page.id
+    WHERE w.id = 1
+    ORDER BY v.id";
+
+pub(super) const COUNT_BY_TERM: &str = "
+    SELECT w.seq, w.mark, v.term, v.versions
+    FROM world w LEFT JOIN (
+        SELECT term, COUNT(*) AS versions FROM version WHERE environment = $1 GROUP BY term
+    ) v ON TRUE
+    WHERE w.id = 1
+    ORDER BY v.term";
+
+impl Connection {
+    /// A version.
+    pub async fn find_version(
+        &mut self,
+        id: VersionId,
+    ) -> Result<Seen<Option<VersionRow>>, StoreError> {
+        Ok(seen(rows!(self, Columns, FIND, &id.as_bytes()[..])?)?.first())
+    }
+
+    /// Versions whose id comes after `after`, by id.
+    pub async fn list_versions(
+        &mut self,
+        after: [u8; 16],
+        limit: u32,
+    ) -> Result<Seen<Vec<VersionRow>>, StoreError> {
+        seen(rows!(self, Columns, LIST, &after[..], i64::from(limit))?)
+    }
+
+    /// Versions of an environment whose data keys are wrapped under a term below `term`, by id.
+    pub async fn list_versions_before_term(
+        &mut self,
+        environment: EnvironmentId,
+        term: u32,
+        after: Option<VersionId>,
+        limit: u32,
+    ) -> Result<Seen<Vec<VersionRow>>, StoreError> {
+        let after = after.map_or([0; 16], |id| *id.as_bytes());
+        seen(rows!(
+            self,
+            Columns,
+            LIST_BEFORE_TERM,
+            &environment.as_bytes()[..],
+            i64::from(term),
+            &after[..],
+            i64::from(limit)
+        )?)
+    }
+
+    /// How many versions of an environment each term wraps, by term.
+    pub async fn count_versions_by_term(
+        &mut self,
+        environment: EnvironmentId,
+    ) -> Result<Seen<Vec<(u32, u64)>>, StoreError> {
+        type Counts = (i64, Vec<u8>, Option<i64>, Option<i64>);
+        let rows = rows!(self, Counts, COUNT_BY_TERM, &environment.as_bytes()[..])?;
+        Seen::of(rows, |(seq, mark, term, count)| {
+            let counted = match term.zip(count) {
+                Some((term, count)) => Some((natural(term, TABLE)?, natural(count, TABLE)?)),
+                None => None,
+            };
+            Ok((stamp(seq, mark)?, counted))
+        })
+    }
+
+    pub(super) async fn insert_versions(
+        &mut self,
+        versions: &[VersionRow],
+    ) -> Result<(), StoreError> {
+        run_many!(
+            self,
+            INSERT,
+            versions,
+            |row| &row.id.as_bytes()[..],
+            &row.environment.as_bytes()[..],
+            &row.secret.as_bytes()[..],
+            i64::from(row.term),
+            &row.wrapped[..],
+            &row.sealed[..]
+        );
+        Ok(())
+    }
+
+    pub(super) async fn delete_versions(
+        &mut self,
+        versions: &[VersionId],
+    ) -> Result<(), StoreError> {
+        run_many!(self, DELETE, versions, |id| &id.as_bytes()[..]);
+        Ok(())
+    }
+}
+
+pub(super) const INSERT: Many = Many {
+    before: "INSERT INTO version (id, environment, secret, term, wrapped, sealed) VALUES ",
+    row: "(?, ?, ?, ?, ?, ?)",
+ between: ", ",
+    after: " ON CONFLICT (id) DO UPDATE SET environment = excluded.environment, secret = excluded.secret,
+        term = excluded.term, wrapped = excluded.wrapped, sealed = excluded.sealed",
+};
+
+pub(super) const DELETE: Many = Many {
+    before: "DELETE FROM version WHERE id IN (",
+    row: "?",
+    between: ", ",
+    after: ")",
+};
+
+fn seen(rows: Vec<Columns>) -> Result<Seen<Vec<VersionRow>>, StoreError> {
+    Seen::of(
+        rows,
+        |(seq, mark, id, environment, secret, term, wrapped, sealed)| {
+            let row = match (id, environment, secret, term, wrapped, sealed) {
+                (None, ..) => None,
+                (
+                    Some(id),
+                    Some(environment),
+                    Some(secret),
+                    Some(term),
+                    Some(wrapped),
+                    Some(sealed),
+                ) => Some(VersionRow {
+                    id: VersionId::from_bytes(fixed(id, TABLE)?),
+                    environment: EnvironmentId::from_bytes(fixed(environment, TABLE)?),
+                    secret: SecretId::from_bytes(fixed(secret, TABLE)?),
+                    term: natural(term, TABLE)?,
+                    wrapped,
+                    sealed,
+                }),
+                _ => return Err(StoreError::Damaged(TABLE)),
+            };
+            Ok((stamp(seq, mark)?, row))
+        },
+    )
+}
