@@ -3,12 +3,15 @@
 //!
 //! Invariant: an operation is made from parsed names and a body of a known shape, and nothing else.
 
+use std::future::Future;
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use hyper::Method;
 use hyper::header::HeaderMap;
 use hyper::http::request::Parts;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::app::App;
@@ -17,9 +20,10 @@ use super::finish::Running;
 use super::headers;
 use super::problem::Fault;
 use super::reply::Reply;
-use super::url::Query;
+use super::url::{Query, wrong};
 use crate::door::{Access, Credential, Door, Operation, Request, RequestId, Turned};
 use crate::model::{EnvironmentName, Name, Refusal, SecretName, SecretPath};
+use crate::operations::PageSize;
 
 /// An operation with a route.
 pub(super) trait Endpoint: Operation {
@@ -36,8 +40,16 @@ pub(super) trait Endpoint: Operation {
         String::new()
     }
 
-    /// The answer.
-    fn reply(reply: Self::Reply, answered: &Answered<'_>) -> Reply;
+    /// Whether this was one step of more, and the request is asked again.
+    fn again(_: &Self::Reply) -> bool {
+        false
+    }
+
+    /// The answer. What it looks at besides the reply is durable by now, the operation's own record included.
+    fn reply(
+        reply: Self::Reply,
+        answered: &Answered<'_>,
+    ) -> impl Future<Output = Result<Reply, Refusal>> + Send;
 }
 
 /// What an operation is made from.
@@ -46,8 +58,9 @@ pub(super) struct Asked<'a> {
     pub(super) query: Query,
     pub(super) headers: &'a HeaderMap,
     pub(super) door: &'a Door,
+    method: &'a Method,
     captured: Captured<'a>,
-    body: ReadBody,
+    body: &'a ReadBody,
 }
 
 /// The parts of the path that the route's pattern names.
@@ -55,6 +68,11 @@ pub(super) struct Asked<'a> {
 pub(super) struct Captured<'a>(pub(super) [&'a str; 3]);
 
 impl Asked<'_> {
+    /// The method, for operations that two of them lead to.
+    pub(super) const fn method(&self) -> &Method {
+        self.method
+    }
+
     /// The first part: a project's name.
     pub(super) fn project(&self) -> Result<Name, Refusal> {
         named("project", self.captured.0[0])
@@ -102,8 +120,26 @@ pub(super) struct Answered<'a> {
 
 impl Answered<'_> {
     /// The cursor that goes on after `position`.
-    pub(super) fn cursor(&self, position: Option<&str>) -> Option<String> {
-        position.map(|position| self.door.sign_cursor(&self.listing, position))
+    pub(super) fn cursor(&self, position: Option<impl ToString>) -> Option<String> {
+        position.map(|position| self.door.sign_cursor(&self.listing, &position.to_string()))
+    }
+
+    /// A JSON body with the operation's own status.
+    pub(super) fn json(&self, body: &impl Serialize) -> Reply {
+        Reply::json(self.status, body)
+    }
+}
+
+impl Asked<'_> {
+    /// `limit` and `cursor`: how much, and after what; a cursor opens only the listing that it was made for.
+    pub(super) fn page<T: FromStr>(&mut self, listing: &str) -> Result<(PageSize, Option<T>), Refusal> {
+        let limit = self.query.take_as::<u32>("limit", "a number of items, at least 1")?;
+        let limit = limit.map_or(Some(PageSize::default()), PageSize::at_most);
+        let limit = limit.ok_or_else(|| wrong("limit", "a number of items, at least 1"))?;
+        let Some(cursor) = self.query.take("cursor") else { return Ok((limit, None)) };
+        let position = self.door.open_cursor(listing, &cursor).and_then(|position| position.parse().ok());
+        let after = position.ok_or_else(|| wrong("cursor", "the cursor of this list's last page, as this server gave it"))?;
+        Ok((limit, Some(after)))
     }
 }
 
@@ -131,15 +167,21 @@ pub(super) fn call<O: Endpoint>(call: Call) -> Running {
             Ok(body) => body,
             Err(fault) => return Err(turned_away(&door, source, fault)),
         };
-        let asked = || -> Result<(Request, O), Refusal> {
+        let mut credential = Some(credential);
+        let mut ask = |id: RequestId| -> Result<(Request, O), Refusal> {
             let path = decoded.as_deref().unwrap_or(parts.uri.path());
-            let captured = super::routes::capture(pattern, path).unwrap_or_default();
-            let query = Query::parse(parts.uri.query())?;
-            let mut asked = Asked { query, headers: &parts.headers, door: &door, captured, body };
+            let mut asked = Asked {
+                query: Query::parse(parts.uri.query())?,
+                headers: &parts.headers,
+                door: &door,
+                method: &parts.method,
+                captured: super::routes::capture(pattern, path).unwrap_or_default(),
+                body: &body,
+            };
             let operation = O::parse(&mut asked)?;
             asked.query.finish()?;
             let request = Request {
-                credential,
+                credential: credential.take().unwrap_or_else(|| headers::credential(&parts.headers)),
                 id,
                 source: Some(source),
                 user_agent: headers::user_agent(&parts.headers),
@@ -147,15 +189,20 @@ pub(super) fn call<O: Endpoint>(call: Call) -> Running {
             };
             Ok((request, operation))
         };
-        let (request, operation) = match asked() {
-            Ok(asked) => asked,
-            Err(refusal) => return Err(turned_away(&door, source, refusal.into())),
-        };
-        let listing = operation.listing();
-        let answer = door.run(request, operation).await?;
-        let reply = O::reply(answer.reply, &Answered { status: answer.status, door: &door, listing });
-        drop(permit);
-        Ok(reply)
+        let mut asked = ask(id).map_err(|refusal| turned_away(&door, source, refusal.into()))?;
+        loop {
+            let (request, operation) = asked;
+            let listing = operation.listing();
+            let answer = door.run(request, operation).await?;
+            if O::again(&answer.reply) {
+                asked = ask(door.request_id())?;
+                continue;
+            }
+            let answered = Answered { status: answer.status, door: &door, listing };
+            let reply = O::reply(answer.reply, &answered).await?;
+            drop(permit);
+            return Ok(reply);
+        }
     })
 }
 

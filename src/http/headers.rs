@@ -11,10 +11,13 @@ use serde::Deserializer;
 use serde::de::{Error, MapAccess, Visitor};
 
 use super::limits::{METADATA_BYTES_MAX, METADATA_KEYS_MAX};
-use super::url::{Query, wrong};
+use super::url::Query;
 use crate::door::{Credential, Request};
 use crate::model::Refusal;
+use crate::operations::secrets::{Etag, Expected};
 
+/// Tags of one condition.
+const ETAGS_MAX: usize = 16;
 const COFFER_METADATA: HeaderName = HeaderName::from_static("coffer-metadata");
 
 /// What `Authorization` shows. Only one header, only `Bearer`, one space, and a token of the one spelling.
@@ -70,74 +73,40 @@ impl<'de> Visitor<'de> for Strings {
     }
 }
 
-/// What must hold of the current version for a write to happen.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Condition {
-    /// Nothing.
-    Any,
-    /// There is none: `If-None-Match: *`, `?if_version=0`.
-    Absent,
-    /// There is one: `If-Match: *`.
-    Present,
-    /// It has this number: `?if_version=7`.
-    Version(u64),
-    /// It has this `ETag`: `If-Match: "…"`.
-    Tag(Tag),
-}
-
-/// An `ETag`: the last eight bytes of the secret's id, and the version.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Tag {
-    pub(super) id_tail: [u8; 8],
-    pub(super) version: u64,
-}
-
-impl Tag {
-    /// `"<16 hex>.<version>"`, in the one spelling that Coffer gives.
-    fn parse(text: &str) -> Option<Self> {
-        let (tail, version) = text.strip_prefix('"')?.strip_suffix('"')?.split_once('.')?;
-        let plain = |digit: u8| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit);
-        if tail.len() != 16 || !tail.bytes().all(plain) {
-            return None;
-        }
-        if version.starts_with('0') || !version.bytes().all(|digit| digit.is_ascii_digit()) {
-            return None;
-        }
-        let tail = u64::from_str_radix(tail, 16).ok()?;
-        Some(Self { id_tail: tail.to_be_bytes(), version: version.parse().ok()? })
-    }
-}
-
-/// The one condition of a write, from `If-Match`, `If-None-Match` or `if_version`.
-pub(super) fn condition(headers: &HeaderMap, query: &mut Query) -> Result<Condition, Refusal> {
+/// What a write expects to find, from `If-Match`, `If-None-Match: *` or `?if_version=`: one of the three.
+pub(super) fn expected(headers: &HeaderMap, query: &mut Query) -> Result<Expected, Refusal> {
     let if_match = single(headers, &IF_MATCH)?;
     let if_none_match = single(headers, &IF_NONE_MATCH)?;
     let if_version = query.take_as::<u64>("if_version", "a version's number, or 0 for none")?;
     match (if_match, if_none_match, if_version) {
-        (None, None, None) => Ok(Condition::Any),
-        (Some(b"*"), None, None) => Ok(Condition::Present),
-        (Some(tag), None, None) => tag_of(tag)
-            .map(Condition::Tag)
-            .ok_or_else(|| malformed("the header If-Match takes one ETag as this server gives it, or *")),
-        (None, Some(b"*"), None) => Ok(Condition::Absent),
+        (None, None, None) => Ok(Expected::Any),
+        (Some(b"*"), None, None) => Ok(Expected::Present),
+        (Some(tags), None, None) => {
+            etags(tags, false).map(Expected::Etags).ok_or_else(|| malformed("the header If-Match takes ETags as this server gives them, or *"))
+        }
+        (None, Some(b"*"), None) => Ok(Expected::Absent),
         (None, Some(_), None) => Err(malformed("the header If-None-Match takes * on a write")),
-        (None, None, Some(0)) => Ok(Condition::Absent),
-        (None, None, Some(version)) => Ok(Condition::Version(version)),
-        _ => Err(wrong("if_version", "the place of If-Match and If-None-Match: send one condition only")),
+        (None, None, Some(0)) => Ok(Expected::Absent),
+        (None, None, Some(version)) => Ok(Expected::Version(version)),
+        _ => Err(malformed("send one condition only: If-Match, If-None-Match or `if_version`")),
     }
 }
 
-/// The version that the client already has, from `If-None-Match` on a read. A weak tag is as good (RFC 9110, 13.1.2).
-pub(super) fn known_version(headers: &HeaderMap) -> Result<Option<Tag>, Refusal> {
-    let Some(value) = single(headers, &IF_NONE_MATCH)? else { return Ok(None) };
-    let strong = value.strip_prefix(b"W/").unwrap_or(value);
-    tag_of(strong)
-        .map(Some)
-        .ok_or_else(|| malformed("the header If-None-Match takes one ETag as this server gives it on a read"))
+/// The versions that the client already has, from `If-None-Match` on a read.
+pub(super) fn known_versions(headers: &HeaderMap) -> Result<Vec<Etag>, Refusal> {
+    let Some(value) = single(headers, &IF_NONE_MATCH)? else { return Ok(Vec::new()) };
+    etags(value, true).ok_or_else(|| malformed("the header If-None-Match takes ETags as this server gives them on a read"))
 }
 
-fn tag_of(value: &[u8]) -> Option<Tag> {
-    std::str::from_utf8(value).ok().and_then(Tag::parse)
+/// A list of tags. On a read a weak one is as good, since proxies weaken them (RFC 9110, 13.1.2).
+fn etags(value: &[u8], weak: bool) -> Option<Vec<Etag>> {
+    let text = std::str::from_utf8(value).ok()?;
+    let tag = |tag: &str| {
+        let tag = tag.trim_matches([' ', '\t']);
+        tag.strip_prefix("W/").filter(|_| weak).unwrap_or(tag).parse().ok()
+    };
+    let tags: Vec<Etag> = text.split(',').map(tag).collect::<Option<_>>()?;
+    (tags.len() <= ETAGS_MAX).then_some(tags)
 }
 
 /// The value of a header that may come once.
@@ -226,27 +195,29 @@ mod tests {
     fn a_write_has_one_condition() {
         let tag = br#""0123456789abcdef.7""#.as_slice();
         let of = |name: &HeaderName, value: &[u8], query: &str| {
-            condition(&headers(name, &[value]), &mut Query::parse(Some(query)).expect("a query"))
+            expected(&headers(name, &[value]), &mut Query::parse(Some(query)).expect("a query"))
         };
-        let known = Tag { id_tail: 0x0123_4567_89ab_cdef_u64.to_be_bytes(), version: 7 };
-        assert_eq!(of(&IF_MATCH, tag, ""), Ok(Condition::Tag(known)));
-        assert_eq!(of(&IF_MATCH, b"*", ""), Ok(Condition::Present));
-        assert_eq!(of(&IF_NONE_MATCH, b"*", ""), Ok(Condition::Absent));
-        assert_eq!(of(&USER_AGENT, b"", "if_version=0"), Ok(Condition::Absent));
-        assert_eq!(of(&USER_AGENT, b"", "if_version=7"), Ok(Condition::Version(7)));
-        assert_eq!(of(&USER_AGENT, b"", ""), Ok(Condition::Any));
+        let known: Etag = "\"0123456789abcdef.7\"".parse().expect("a tag");
+        assert_eq!(of(&IF_MATCH, tag, ""), Ok(Expected::Etags(vec![known])));
+        assert_eq!(of(&IF_MATCH, b"*", ""), Ok(Expected::Present));
+        assert_eq!(of(&IF_NONE_MATCH, b"*", ""), Ok(Expected::Absent));
+        assert_eq!(of(&USER_AGENT, b"", "if_version=0"), Ok(Expected::Absent));
+        assert_eq!(of(&USER_AGENT, b"", "if_version=7"), Ok(Expected::Version(7)));
+        assert_eq!(of(&USER_AGENT, b"", ""), Ok(Expected::Any));
         assert!(of(&IF_MATCH, tag, "if_version=7").is_err());
         assert!(of(&IF_NONE_MATCH, tag, "").is_err());
-        assert!(condition(&headers(&IF_MATCH, &[tag, tag]), &mut Query::default()).is_err());
+        assert!(expected(&headers(&IF_MATCH, &[tag, tag]), &mut Query::default()).is_err());
         for bad in [
             "", "7", "\"\"", "\"0123456789abcdef\"", "\"0123456789ABCDEF.7\"", "\"0123456789abcdef.07\"", "\"0123456789abcdef.+7\"",
-            "\"0123456789abcdef.0\"", "\"0123456789abcdef.\"", "\"0123456789abcde.7\"", "0123456789abcdef.7", "\"0123456789abcdef.7\",\"x\"",
+            "\"0123456789abcdef.\"", "\"0123456789abcde.7\"", "0123456789abcdef.7", "\"0123456789abcdef.7\",\"x\"", "*, *",
         ] {
             assert!(of(&IF_MATCH, bad.as_bytes(), "").is_err(), "{bad}");
         }
         assert!(of(&IF_MATCH, br#"W/"0123456789abcdef.7""#, "").is_err(), "a weak tag guards nothing");
-        let read = headers(&IF_NONE_MATCH, &[br#"W/"0123456789abcdef.7""#]);
-        assert_eq!(known_version(&read), Ok(Some(known)));
+        let read = headers(&IF_NONE_MATCH, &[br#""0123456789abcdef.6", W/"0123456789abcdef.7""#]);
+        assert_eq!(known_versions(&read).map(|tags| tags.contains(&known)), Ok(true));
+        let many = vec!["\"0123456789abcdef.7\""; 17].join(",");
+        assert!(known_versions(&headers(&IF_NONE_MATCH, &[many.as_bytes()])).is_err());
     }
 
     #[test]
