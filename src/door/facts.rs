@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::documents::{self, NO_SPACE, Within};
 use crate::crypto::{CryptoError, EnvironmentKey, Keyring, Prepared, VersionContext};
 use crate::model::{
-    Cluster, DocumentKind, DocumentRow, Environment, Fields, KeyRow, Name, Principal, PrincipalId,
-    Project, Secret, SecretPath, Timestamp, Token, TokenId, VersionEntry, VersionRow,
+    Cluster, DocumentKind, DocumentRow, Environment, EnvironmentId, Fields, KeyRow, Name,
+    Principal, PrincipalId, Project, Secret, SecretPath, Timestamp, Token, TokenId, VersionEntry,
+    VersionRow,
 };
 use crate::store::{Connection, Seen, Stamp, StoreError};
 
@@ -108,6 +109,15 @@ impl Places {
     /// The project of this name.
     pub fn project(&self, name: &Name) -> Option<&ProjectPlaces> {
         self.projects.get(name)
+    }
+
+    /// The environment of this id, if it opens.
+    pub fn place_of(&self, id: EnvironmentId) -> Option<&Arc<Place>> {
+        let places = self
+            .projects
+            .values()
+            .flat_map(|project| project.environments.values());
+        places.flatten().find(|place| place.environment.id == id)
     }
 
     /// Projects by name.

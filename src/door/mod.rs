@@ -5,14 +5,18 @@
 
 mod authenticate;
 mod cache;
+mod check;
+mod claim;
 mod counted;
 mod cursors;
 mod decision;
 mod documents;
 mod draft;
+mod due;
 mod facts;
 mod found;
 mod history;
+mod joining;
 mod ledger;
 mod log;
 mod operation;
@@ -22,11 +26,13 @@ mod segments;
 mod shared;
 mod start;
 mod state_dir;
+mod strangers;
 mod view;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+pub use check::check;
 pub use counted::Turned;
 pub use decision::{Decision, seal_version};
 pub use facts::{Lease, Place, Places, ProjectPlaces};

@@ -19,6 +19,8 @@ const ZSTD_LEVEL: i32 = 3;
 /// The most bytes that one segment unpacks to.
 const SEGMENT_BYTES_MAX: usize = 256 * 1024 * 1024;
 const FORMAT: u8 = 1;
+/// Before the lines: the format, the change that validated them, and their length.
+const HEAD_BYTES: usize = 1 + 8 + 4;
 
 /// The log's last word on a document: its kind, its id, and the SHA-256 of what was stored; zero once it is gone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -91,10 +93,6 @@ impl Gathering {
         }
     }
 
-    pub(super) const fn count(&self) -> u32 {
-        self.count
-    }
-
     /// Adds a draft's record at the tree's end.
     ///
     /// # Errors
@@ -153,8 +151,9 @@ impl Gathering {
         entropy: &dyn Entropy,
         seq: u64,
     ) -> Result<SegmentRow, CryptoError> {
-        let mut plain = Vec::with_capacity(1 + 4 + self.lines.len() + self.words.len());
+        let mut plain = Vec::with_capacity(HEAD_BYTES + self.lines.len() + self.words.len());
         plain.push(FORMAT);
+        plain.extend_from_slice(&seq.to_be_bytes());
         plain.extend_from_slice(
             &u32::try_from(self.lines.len())
                 .map_err(|_| CryptoError)?
@@ -259,21 +258,21 @@ impl Opened {
             return Err(CryptoError);
         }
         let plain = zstd::bulk::decompress(packed, length).map_err(|_| CryptoError)?;
-        let head: [u8; 5] = plain
-            .get(..5)
-            .and_then(|head| head.try_into().ok())
-            .ok_or(CryptoError)?;
-        let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]);
-        let end = 5 + usize::try_from(length).map_err(|_| CryptoError)?;
+        let (head, rest) = plain.split_first_chunk::<HEAD_BYTES>().ok_or(CryptoError)?;
+        let (seq, length) = head[1..].split_first_chunk::<8>().ok_or(CryptoError)?;
+        let length = u32::from_be_bytes(length.try_into().map_err(|_| CryptoError)?);
+        let length = usize::try_from(length).map_err(|_| CryptoError)?;
         let whole = head[0] == FORMAT
-            && end <= plain.len()
-            && (plain.len() - end).is_multiple_of(WORD_BYTES);
-        let opened = whole
-            .then_some(Self {
-                plain,
-                lines: 5..end,
-            })
-            .ok_or(CryptoError)?;
+            && u64::from_be_bytes(*seq) == row.seq
+            && length <= rest.len()
+            && (rest.len() - length).is_multiple_of(WORD_BYTES);
+        if !whole {
+            return Err(CryptoError);
+        }
+        let opened = Self {
+            lines: HEAD_BYTES..HEAD_BYTES + length,
+            plain,
+        };
         let count = opened.lines().count();
         (count == usize::try_from(row.count).unwrap_or(usize::MAX))
             .then_some(opened)

@@ -15,15 +15,26 @@ use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::door::Door;
-use crate::model::BootId;
 
 /// Starts all jobs of a node. Each ends soon after `stop` turns true, or its sender is gone; await the set to see them end.
-pub fn start(door: &Door, boot: BootId, stop: &watch::Receiver<bool>) -> JoinSet<()> {
+pub fn start(door: &Door, stop: &watch::Receiver<bool>) -> JoinSet<()> {
     let mut jobs = JoinSet::new();
-    jobs.spawn(scheduler::run(door.clone(), boot, Beat::every(scheduler::PERIOD, stop)));
-    jobs.spawn(anchors::run(door.clone(), Beat::every(anchors::PERIOD, stop)));
-    jobs.spawn(turned_away::run(door.clone(), Beat::every(turned_away::PERIOD, stop)));
-    jobs.spawn(sweeper::run(door.clone(), Beat::every(sweeper::PERIOD, stop)));
+    jobs.spawn(scheduler::run(
+        door.clone(),
+        Beat::every(scheduler::PERIOD, stop),
+    ));
+    jobs.spawn(anchors::run(
+        door.clone(),
+        Beat::every(anchors::PERIOD, stop),
+    ));
+    jobs.spawn(turned_away::run(
+        door.clone(),
+        Beat::every(turned_away::PERIOD, stop),
+    ));
+    jobs.spawn(sweeper::run(
+        door.clone(),
+        Beat::every(sweeper::PERIOD, stop),
+    ));
     jobs
 }
 
@@ -39,7 +50,10 @@ impl Beat {
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // The first tick comes at once; a job begins one period after the start.
         interval.reset();
-        Self { interval, stop: stop.clone() }
+        Self {
+            interval,
+            stop: stop.clone(),
+        }
     }
 
     /// Waits for the next tick; `false` when it is time to stop.

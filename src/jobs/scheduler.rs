@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::Beat;
 use crate::door::{Door, Lease};
 use crate::fault;
-use crate::model::{BootId, Refusal, SecretName, Timestamp, Ttl};
+use crate::model::{Refusal, SecretName, Timestamp, Ttl};
 use crate::operations::leases::{ReleaseLease, TakeLease, TakenLease};
 use crate::operations::rotations::RotateDue;
 
@@ -32,8 +32,12 @@ const TURN_MAX: usize = 100;
 const WAIT_MIN: Ttl = Ttl::seconds(60);
 const WAIT_MAX: Ttl = Ttl::seconds(3600);
 
-pub(super) async fn run(door: Door, boot: BootId, mut beat: Beat) {
-    let mut scheduler = Scheduler { door, boot, watch: Watch::default(), setbacks: Setbacks::default() };
+pub(super) async fn run(door: Door, mut beat: Beat) {
+    let mut scheduler = Scheduler {
+        door,
+        watch: Watch::default(),
+        setbacks: Setbacks::default(),
+    };
     while beat.next().await {
         scheduler.turn(&beat).await;
     }
@@ -41,7 +45,6 @@ pub(super) async fn run(door: Door, boot: BootId, mut beat: Beat) {
 
 struct Scheduler {
     door: Door,
-    boot: BootId,
     watch: Watch,
     setbacks: Setbacks,
 }
@@ -50,15 +53,19 @@ impl Scheduler {
     /// Rotates what is due, if this node gets the lease.
     async fn turn(&mut self, beat: &Beat) {
         let due = match self.door.list_due(DUE_MAX).await {
-            Ok(due) => due.into_iter().map(|(place, path)| SecretName { place, path }).collect(),
-            Err(refusal) => return tracing::warn!(code = refusal.code(), "what is due could not be read"),
+            Ok(due) => due,
+            Err(refusal) => {
+                return tracing::warn!(code = refusal.code(), "what is due could not be read");
+            }
         };
         let work = self.setbacks.ready(due, self.door.now());
         if work.is_empty() {
             self.watch = Watch::default();
             return;
         }
-        let Some(mut lease) = self.take().await else { return };
+        let Some(mut lease) = self.take().await else {
+            return;
+        };
         if fault::point("lease taken").is_err() {
             return;
         }
@@ -75,8 +82,18 @@ impl Scheduler {
         if !self.watch.is_turn() {
             return None;
         }
-        let take = TakeLease { name: LEASE, holder: self.boot, ttl: LEASE_TTL, seen: self.watch.stood_still() };
-        match self.door.run_system(PART, take).await.map(|answer| answer.reply) {
+        let take = TakeLease {
+            name: LEASE,
+            holder: self.door.boot(),
+            ttl: LEASE_TTL,
+            seen: self.watch.stood_still(),
+        };
+        match self
+            .door
+            .run_system(PART, take)
+            .await
+            .map(|answer| answer.reply)
+        {
             Ok(TakenLease::Taken(lease)) => {
                 self.watch = Watch::default();
                 Some(lease)
@@ -86,7 +103,10 @@ impl Scheduler {
                 None
             }
             Err(refusal) => {
-                tracing::warn!(code = refusal.code(), "the lease on rotations could not be taken");
+                tracing::warn!(
+                    code = refusal.code(),
+                    "the lease on rotations could not be taken"
+                );
                 None
             }
         }
@@ -97,15 +117,28 @@ impl Scheduler {
         if self.door.now().after(LEASE_LEFT) < lease.until {
             return true;
         }
-        let take = TakeLease { name: LEASE, holder: self.boot, ttl: LEASE_TTL, seen: None };
-        match self.door.run_system(PART, take).await.map(|answer| answer.reply) {
+        let take = TakeLease {
+            name: LEASE,
+            holder: self.door.boot(),
+            ttl: LEASE_TTL,
+            seen: None,
+        };
+        match self
+            .door
+            .run_system(PART, take)
+            .await
+            .map(|answer| answer.reply)
+        {
             Ok(TakenLease::Taken(renewed)) => {
                 *lease = renewed;
                 true
             }
             Ok(TakenLease::Held(_)) => false,
             Err(refusal) => {
-                tracing::warn!(code = refusal.code(), "the lease on rotations could not be renewed");
+                tracing::warn!(
+                    code = refusal.code(),
+                    "the lease on rotations could not be renewed"
+                );
                 false
             }
         }
@@ -113,7 +146,10 @@ impl Scheduler {
 
     /// Rotates one secret; `false` when there is no sense in going on.
     async fn rotate(&mut self, name: SecretName) -> bool {
-        let rotated = self.door.run_system(PART, RotateDue { name: name.clone() }).await;
+        let rotated = self
+            .door
+            .run_system(PART, RotateDue { name: name.clone() })
+            .await;
         match rotated {
             Ok(answer) => {
                 tracing::info!(secret = %name, version = answer.reply.version, "rotated");
@@ -135,9 +171,16 @@ impl Scheduler {
     }
 
     async fn release(&self, lease: &Lease) {
-        let release = ReleaseLease { name: LEASE, holder: self.boot, epoch: lease.epoch };
+        let release = ReleaseLease {
+            name: LEASE,
+            holder: self.door.boot(),
+            epoch: lease.epoch,
+        };
         if let Err(refusal) = self.door.run_system(PART, release).await {
-            tracing::warn!(code = refusal.code(), "the lease on rotations was not given back; it will run out");
+            tracing::warn!(
+                code = refusal.code(),
+                "the lease on rotations was not given back; it will run out"
+            );
         }
     }
 }
@@ -164,7 +207,11 @@ impl Watch {
     }
 
     fn look(&mut self, at: (u64, u64)) {
-        self.looks = if self.seen == Some(at) { self.looks.saturating_add(1) } else { 1 };
+        self.looks = if self.seen == Some(at) {
+            self.looks.saturating_add(1)
+        } else {
+            1
+        };
         self.seen = Some(at);
     }
 }
@@ -185,13 +232,23 @@ impl Setbacks {
             let known: std::collections::HashSet<_> = due.iter().collect();
             self.0.retain(|name, _| known.contains(name));
         }
-        due.into_iter().filter(|name| self.0.get(name).is_none_or(|setback| setback.until <= now)).collect()
+        due.into_iter()
+            .filter(|name| self.0.get(name).is_none_or(|setback| setback.until <= now))
+            .collect()
     }
 
     fn note(&mut self, name: SecretName, now: Timestamp) {
-        let wait = self.0.get(&name).map_or(WAIT_MIN, |setback| Ttl::seconds(setback.wait.as_seconds() * 2));
+        let wait = self.0.get(&name).map_or(WAIT_MIN, |setback| {
+            Ttl::seconds(setback.wait.as_seconds() * 2)
+        });
         let wait = wait.min(WAIT_MAX);
-        self.0.insert(name, Setback { until: now.after(wait), wait });
+        self.0.insert(
+            name,
+            Setback {
+                until: now.after(wait),
+                wait,
+            },
+        );
     }
 
     fn forget(&mut self, name: &SecretName) {
@@ -228,13 +285,19 @@ mod tests {
     #[test]
     fn a_refused_rotation_waits_longer_each_time() {
         let name = |path: &str| SecretName {
-            place: EnvironmentName { project: "p".parse().expect("a name"), environment: "e".parse().expect("a name") },
+            place: EnvironmentName {
+                project: "p".parse().expect("a name"),
+                environment: "e".parse().expect("a name"),
+            },
             path: path.parse().expect("a path"),
         };
         let mut setbacks = Setbacks::default();
         let start = Timestamp::from_micros(0);
         setbacks.note(name("a"), start);
-        assert_eq!(setbacks.ready(vec![name("a"), name("b")], start), [name("b")]);
+        assert_eq!(
+            setbacks.ready(vec![name("a"), name("b")], start),
+            [name("b")]
+        );
         let later = start.after(WAIT_MIN);
         assert_eq!(setbacks.ready(vec![name("a")], later), [name("a")]);
         for _ in 0..20 {

@@ -22,9 +22,20 @@ pub(super) async fn run(door: Door, mut beat: Beat) {
         if counts.is_empty() {
             continue;
         }
-        match door.run_system("door", RecordTurnedAway { counts: counts.clone() }).await {
+        match door
+            .run_system(
+                "door",
+                RecordTurnedAway {
+                    counts: counts.clone(),
+                },
+            )
+            .await
+        {
             Ok(_) => counts.clear(),
-            Err(refusal) => tracing::warn!(code = refusal.code(), "requests turned away were not summed up"),
+            Err(refusal) => tracing::warn!(
+                code = refusal.code(),
+                "requests turned away were not summed up"
+            ),
         }
     }
 }

@@ -56,7 +56,8 @@ impl Operation for AnchorStreams {
     async fn decide(&self, _: &Cx<'_>, view: &View) -> Result<Decision<()>, Refusal> {
         let heads = view.list_heads().await?;
         let heads = heads.iter().map(|head| &head.checkpoint);
-        let anchors = anchor_metadata(heads.map(|head| (&head.origin.stream, head.size, head.root)));
+        let anchors =
+            anchor_metadata(heads.map(|head| (&head.origin.stream, head.size, head.root)));
         Ok(Decision::new(()).metadata(anchors))
     }
 }

@@ -32,7 +32,10 @@ impl Generate {
 
     /// How this policy makes its values; its length was checked when it was set.
     pub(super) fn of(policy: &RotationPolicy) -> Self {
-        Self { length: policy.length, alphabet: policy.alphabet.clone() }
+        Self {
+            length: policy.length,
+            alphabet: policy.alphabet.clone(),
+        }
     }
 
     /// Characters of a value.
@@ -55,9 +58,13 @@ impl Generate {
         let mut drawn = Zeroizing::new([0; DRAWN_BYTES]);
         while text.len() < length {
             entropy.fill(drawn.as_mut_slice());
-            let fit = drawn.iter().map(|byte| usize::from(*byte)).filter(|byte| *byte < usable);
+            let fit = drawn
+                .iter()
+                .map(|byte| usize::from(*byte))
+                .filter(|byte| *byte < usable);
             let wanted = length - text.len();
-            fit.take(wanted).for_each(|byte| text.push(char::from(characters[byte % characters.len()])));
+            fit.take(wanted)
+                .for_each(|byte| text.push(char::from(characters[byte % characters.len()])));
         }
         Value::Text(text)
     }
@@ -65,7 +72,10 @@ impl Generate {
 
 impl Default for Generate {
     fn default() -> Self {
-        Self { length: Alphabet::LENGTH_DEFAULT, alphabet: Alphabet::default() }
+        Self {
+            length: Alphabet::LENGTH_DEFAULT,
+            alphabet: Alphabet::default(),
+        }
     }
 }
 
@@ -101,7 +111,14 @@ mod tests {
         let generate = Generate::new(Some(248), None).expect("enough bits");
         let value = generate.draw(&Counting(0.into()));
         for character in generate.alphabet().characters() {
-            assert_eq!(value.expose().iter().filter(|byte| *byte == character).count(), 4);
+            assert_eq!(
+                value
+                    .expose()
+                    .iter()
+                    .filter(|byte| *byte == character)
+                    .count(),
+                4
+            );
         }
     }
 

@@ -9,7 +9,8 @@ use super::places::new_key;
 use crate::crypto::VersionContext;
 use crate::door::{Cx, Decision, Operation, Place, View};
 use crate::model::{
-    Action, EnvironmentName, Environment, Ref, Refusal, Resource, Secret, SecretId, State, VersionId, VersionRow,
+    Action, Environment, EnvironmentName, Ref, Refusal, Resource, Secret, SecretId, State,
+    VersionId, VersionRow,
 };
 
 /// Terms that one environment may have: each is a key in locked memory.
@@ -69,7 +70,12 @@ impl Operation for ListKeys {
     async fn decide(&self, _: &Cx<'_>, view: &View) -> Result<Decision<Census>, Refusal> {
         let place = view.place(&self.place).await?;
         let counts = view.count_versions_by_term(&place).await?;
-        Ok(Decision::new(Census::of(&self.place, place.terms(), place.environment.term, &counts)))
+        Ok(Decision::new(Census::of(
+            &self.place,
+            place.terms(),
+            place.environment.term,
+            &counts,
+        )))
     }
 }
 
@@ -96,7 +102,10 @@ impl Operation for RotateKey {
         }
         let newest = place.terms().max().unwrap_or(0).max(place.environment.term);
         let term = newest.checked_add(1).ok_or(Refusal::Tampered)?;
-        let environment = Environment { term, ..place.environment.clone() };
+        let environment = Environment {
+            term,
+            ..place.environment.clone()
+        };
         let census = Census::of(&self.place, place.terms().chain([term]), term, &counts);
         let decision = Decision::new(census).put_environment(cx, &environment)?;
         Ok(decision.put_key(new_key(cx, &environment)?))
@@ -137,11 +146,22 @@ impl Operation for RewrapKeys {
             let secret = secrets.get(&row.secret).ok_or(Refusal::Tampered)?;
             steps.push(Step::of(cx, &place, secret, row)?);
         }
-        let moved = steps.iter().filter(|step| matches!(step, Step::Move(_))).count() as u64;
-        let reply = Rewrapped { moved, dropped: steps.len() as u64 - moved, left };
-        let touched = secrets.values().map(|secret| Ref::secret(place.environment.id, &secret.path));
+        let moved = steps
+            .iter()
+            .filter(|step| matches!(step, Step::Move(_)))
+            .count() as u64;
+        let reply = Rewrapped {
+            moved,
+            dropped: steps.len() as u64 - moved,
+            left,
+        };
+        let touched = secrets
+            .values()
+            .map(|secret| Ref::secret(place.environment.id, &secret.path));
         let decision = touched.fold(Decision::new(reply), Decision::touch);
-        Ok(steps.into_iter().fold(decision, |decision, step| step.take(decision)))
+        Ok(steps
+            .into_iter()
+            .fold(decision, |decision, step| step.take(decision)))
     }
 }
 
@@ -153,14 +173,28 @@ enum Step {
 
 impl Step {
     fn of(cx: &Cx<'_>, place: &Place, secret: &Secret, row: VersionRow) -> Result<Self, Refusal> {
-        let listed = secret.versions.iter().find(|entry| entry.id == row.id && entry.state != State::Destroyed);
-        let Some(entry) = listed else { return Ok(Self::Drop(row.id)) };
+        let listed = secret
+            .versions
+            .iter()
+            .find(|entry| entry.id == row.id && entry.state != State::Destroyed);
+        let Some(entry) = listed else {
+            return Ok(Self::Drop(row.id));
+        };
         let old = place.key(row.term).ok_or(Refusal::Tampered)?;
         let new = place.current_key().ok_or(Refusal::Tampered)?;
-        let context =
-            VersionContext { secret: secret.id.uuid(), path: secret.path.as_str(), version: entry.number };
-        let wrapped = new.rewrap(cx.entropy, old, &context, &row.wrapped).map_err(|_| Refusal::Tampered)?;
-        Ok(Self::Move(VersionRow { term: new.term(), wrapped, ..row }))
+        let context = VersionContext {
+            secret: secret.id,
+            path: secret.path.as_str(),
+            version: entry.number,
+        };
+        let wrapped = new
+            .rewrap(cx.entropy, old, &context, &row.wrapped)
+            .map_err(|_| Refusal::Tampered)?;
+        Ok(Self::Move(VersionRow {
+            term: new.term(),
+            wrapped,
+            ..row
+        }))
     }
 
     fn take<R>(self, decision: Decision<R>) -> Decision<R> {
@@ -177,7 +211,9 @@ async fn old_versions(view: &View, place: &Place) -> Result<(Vec<VersionRow>, bo
     let mut bytes = 0;
     while rows.len() < MOVED_MAX && bytes < LOADED_BYTES_MAX {
         let after = rows.last().map(|row| row.id);
-        let page = view.list_versions_before_term(place, place.environment.term, after, LOADED_ROWS).await?;
+        let page = view
+            .list_versions_before_term(place, place.environment.term, after, LOADED_ROWS)
+            .await?;
         let last = page.len() < LOADED_ROWS as usize;
         bytes += page.iter().map(|row| row.sealed.len()).sum::<usize>();
         rows.extend(page);
@@ -190,11 +226,18 @@ async fn old_versions(view: &View, place: &Place) -> Result<(Vec<VersionRow>, bo
 
 /// The secrets these versions belong to, each found once: each is a ref of the decision.
 /// A version without a secret's document is none of Coffer's doing, and is not thrown away on a database's word.
-async fn owners(view: &View, place: &Place, rows: &[VersionRow]) -> Result<HashMap<SecretId, Secret>, Refusal> {
+async fn owners(
+    view: &View,
+    place: &Place,
+    rows: &[VersionRow],
+) -> Result<HashMap<SecretId, Secret>, Refusal> {
     let mut secrets = HashMap::new();
     for row in rows {
         if !secrets.contains_key(&row.secret) {
-            let secret = view.find_secret_by_id(place, row.secret).await?.ok_or(Refusal::Tampered)?;
+            let secret = view
+                .find_secret_by_id(place, row.secret)
+                .await?
+                .ok_or(Refusal::Tampered)?;
             secrets.insert(row.secret, secret);
         }
     }
@@ -203,17 +246,40 @@ async fn owners(view: &View, place: &Place, rows: &[VersionRow]) -> Result<HashM
 
 impl Census {
     /// A term that wraps something and has no key is shown as destroyed: what it wraps can be read by nobody.
-    fn of(place: &EnvironmentName, terms: impl Iterator<Item = u32>, current: u32, counts: &[(u32, u64)]) -> Self {
+    fn of(
+        place: &EnvironmentName,
+        terms: impl Iterator<Item = u32>,
+        current: u32,
+        counts: &[(u32, u64)],
+    ) -> Self {
         let mut known: BTreeMap<u32, TermFacts> = BTreeMap::new();
         for term in terms {
-            let state = if term == current { TermState::Current } else { TermState::Retired };
-            known.insert(term, TermFacts { term, state, versions: 0 });
+            let state = if term == current {
+                TermState::Current
+            } else {
+                TermState::Retired
+            };
+            known.insert(
+                term,
+                TermFacts {
+                    term,
+                    state,
+                    versions: 0,
+                },
+            );
         }
         for (term, versions) in counts {
-            let destroyed = TermFacts { term: *term, state: TermState::Destroyed, versions: 0 };
+            let destroyed = TermFacts {
+                term: *term,
+                state: TermState::Destroyed,
+                versions: 0,
+            };
             known.entry(*term).or_insert(destroyed).versions = *versions;
         }
-        Self { environment: place.clone(), terms: known.into_values().collect() }
+        Self {
+            environment: place.clone(),
+            terms: known.into_values().collect(),
+        }
     }
 }
 
@@ -223,10 +289,16 @@ mod tests {
 
     #[test]
     fn a_census_names_every_term_once() {
-        let place =
-            EnvironmentName { project: "p".parse().expect("a name"), environment: "e".parse().expect("a name") };
+        let place = EnvironmentName {
+            project: "p".parse().expect("a name"),
+            environment: "e".parse().expect("a name"),
+        };
         let census = Census::of(&place, [1, 2, 3].into_iter(), 3, &[(1, 4), (3, 1), (9, 2)]);
-        let facts: Vec<_> = census.terms.iter().map(|fact| (fact.term, fact.state, fact.versions)).collect();
+        let facts: Vec<_> = census
+            .terms
+            .iter()
+            .map(|fact| (fact.term, fact.state, fact.versions))
+            .collect();
         assert_eq!(
             facts,
             [

@@ -42,11 +42,19 @@ impl Operation for TakeLease {
     async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<TakenLease>, Refusal> {
         let found = view.find_lease(self.name).await?;
         if let Some(lease) = found.as_ref().filter(|lease| !self.may_take(lease, cx.now)) {
-            return Ok(Decision::new(TakenLease::Held(lease.clone())).say("coffer.lease", self.name));
+            return Ok(
+                Decision::new(TakenLease::Held(lease.clone())).say("coffer.lease", self.name)
+            );
         }
-        let id = found.as_ref().map_or_else(|| SecretId::new(cx.now, cx.id_bytes()), |lease| lease.id);
-        let renewed = found.as_ref().is_some_and(|lease| lease.holder == self.holder && lease.until != RELEASED);
-        let (epoch, beat) = found.as_ref().map_or((0, 0), |lease| (lease.epoch, lease.beat));
+        let id = found
+            .as_ref()
+            .map_or_else(|| SecretId::new(cx.now, cx.id_bytes()), |lease| lease.id);
+        let renewed = found
+            .as_ref()
+            .is_some_and(|lease| lease.holder == self.holder && lease.until != RELEASED);
+        let (epoch, beat) = found
+            .as_ref()
+            .map_or((0, 0), |lease| (lease.epoch, lease.beat));
         let lease = Lease {
             id,
             name: self.name.to_owned(),
@@ -55,7 +63,8 @@ impl Operation for TakeLease {
             beat: beat + 1,
             until: cx.now.after(self.ttl),
         };
-        let decision = Decision::new(TakenLease::Taken(lease.clone())).say("coffer.lease", self.name);
+        let decision =
+            Decision::new(TakenLease::Taken(lease.clone())).say("coffer.lease", self.name);
         decision.put_lease(cx, &lease)
     }
 }
@@ -64,7 +73,9 @@ impl TakeLease {
     /// Free when released or the asker's own; another's only past its time, and when its beat stood still.
     fn may_take(&self, lease: &Lease, now: Timestamp) -> bool {
         let stood_still = self.seen == Some((lease.epoch, lease.beat));
-        lease.until == RELEASED || lease.holder == self.holder || (lease.until <= now && stood_still)
+        lease.until == RELEASED
+            || lease.holder == self.holder
+            || (lease.until <= now && stood_still)
     }
 }
 
@@ -91,7 +102,13 @@ impl Operation for ReleaseLease {
         let found = view.find_lease(self.name).await?;
         let decision = Decision::new(()).say("coffer.lease", self.name);
         match found.filter(|lease| lease.holder == self.holder && lease.epoch == self.epoch) {
-            Some(lease) => decision.put_lease(cx, &Lease { until: RELEASED, ..lease }),
+            Some(lease) => decision.put_lease(
+                cx,
+                &Lease {
+                    until: RELEASED,
+                    ..lease
+                },
+            ),
             None => Ok(decision),
         }
     }
@@ -112,7 +129,12 @@ mod tests {
             beat: 7,
             until: Timestamp::from_micros(until),
         };
-        let take = |seen| TakeLease { name: "rotation", holder: me, ttl: Ttl::seconds(10), seen };
+        let take = |seen| TakeLease {
+            name: "rotation",
+            holder: me,
+            ttl: Ttl::seconds(10),
+            seen,
+        };
         let now = Timestamp::from_micros(100);
         for (lease, seen, free) in [
             (lease(other, 0), None, true),

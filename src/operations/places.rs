@@ -3,9 +3,10 @@
 //!
 //! Invariant: a list shows only places that the caller may list by their own exact text.
 
-use crate::door::{Access, Cx, Decision, Operation, Places, ProjectPlaces, View, key_row};
+use crate::door::{Access, Cx, Decision, Operation, Places, ProjectPlaces, View};
 use crate::model::{
-    Action, Environment, EnvironmentId, EnvironmentName, Name, Project, ProjectId, Refusal, Resource, Timestamp,
+    Action, Environment, EnvironmentId, EnvironmentName, KeyRow, Name, Project, ProjectId, Refusal,
+    Resource, Timestamp,
 };
 
 /// Projects and environments of a cluster together: all of them are kept in memory and answered at once.
@@ -36,8 +37,13 @@ impl Operation for ListProjects {
 
     async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<Vec<PlaceFacts>>, Refusal> {
         let places = view.places().await?;
-        let shown = places.projects().filter(|(name, _)| cx.caller.allows(Action::List, name.as_str()));
-        shown.map(|(_, project)| project_facts(project)).collect::<Result<_, _>>().map(Decision::new)
+        let shown = places
+            .projects()
+            .filter(|(name, _)| cx.caller.allows(Action::List, name.as_str()));
+        shown
+            .map(|(_, project)| project_facts(project))
+            .collect::<Result<_, _>>()
+            .map(Decision::new)
     }
 }
 
@@ -80,11 +86,20 @@ impl Operation for ListEnvironments {
     async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<Vec<PlaceFacts>>, Refusal> {
         let places = view.places().await?;
         let project = places.project(&self.project).ok_or(Refusal::NotFound)?;
-        let listed = |name: &Name| cx.caller.allows(Action::List, &format!("{}/{name}", self.project));
-        let shown = project.environments().filter(|(name, _)| listed(name)).map(|(name, place)| {
-            let place = place.ok_or(Refusal::Tampered)?;
-            Ok(PlaceFacts { name: name.clone(), created_at: place.environment.created_at })
-        });
+        let listed = |name: &Name| {
+            cx.caller
+                .allows(Action::List, &format!("{}/{name}", self.project))
+        };
+        let shown = project
+            .environments()
+            .filter(|(name, _)| listed(name))
+            .map(|(name, place)| {
+                let place = place.ok_or(Refusal::Tampered)?;
+                Ok(PlaceFacts {
+                    name: name.clone(),
+                    created_at: place.environment.created_at,
+                })
+            });
         shown.collect::<Result<_, _>>().map(Decision::new)
     }
 }
@@ -110,8 +125,15 @@ impl Operation for CreateProject {
         }
         check_room(&places)?;
         let id = ProjectId::new(cx.now, cx.id_bytes());
-        let project = Project { id, name: self.name.clone(), created_at: cx.now };
-        let reply = PlaceFacts { name: self.name.clone(), created_at: cx.now };
+        let project = Project {
+            id,
+            name: self.name.clone(),
+            created_at: cx.now,
+        };
+        let reply = PlaceFacts {
+            name: self.name.clone(),
+            created_at: cx.now,
+        };
         Decision::new(reply).status(201).put_project(cx, &project)
     }
 }
@@ -132,7 +154,9 @@ impl Operation for CreateEnvironment {
 
     async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<PlaceFacts>, Refusal> {
         let places = view.places().await?;
-        let found = places.project(&self.name.project).ok_or(Refusal::NotFound)?;
+        let found = places
+            .project(&self.name.project)
+            .ok_or(Refusal::NotFound)?;
         if found.environment(&self.name.environment).is_some() {
             return Err(exists("an environment of that name is there already"));
         }
@@ -144,8 +168,13 @@ impl Operation for CreateEnvironment {
             created_at: cx.now,
             term: FIRST_TERM,
         };
-        let reply = PlaceFacts { name: environment.name.clone(), created_at: cx.now };
-        let decision = Decision::new(reply).status(201).put_environment(cx, &environment)?;
+        let reply = PlaceFacts {
+            name: environment.name.clone(),
+            created_at: cx.now,
+        };
+        let decision = Decision::new(reply)
+            .status(201)
+            .put_environment(cx, &environment)?;
         Ok(decision.put_key(new_key(cx, &environment)?))
     }
 }
@@ -168,7 +197,9 @@ impl Operation for DeleteProject {
         let places = view.places().await?;
         let found = places.project(&self.name).ok_or(Refusal::NotFound)?;
         if found.environments().next().is_some() {
-            return Err(not_empty("the project still has environments: delete them first"));
+            return Err(not_empty(
+                "the project still has environments: delete them first",
+            ));
         }
         let project = found.project.as_ref().ok_or(Refusal::Tampered)?;
         Ok(Decision::new(()).status(204).drop_project(project))
@@ -192,35 +223,51 @@ impl Operation for DeleteEnvironment {
     async fn decide(&self, _: &Cx<'_>, view: &View) -> Result<Decision<()>, Refusal> {
         let place = view.place(&self.name).await?;
         if !view.list_secrets(&place, "", "", 1).await?.is_empty() {
-            return Err(not_empty("the environment still holds secrets: delete and destroy them first"));
+            return Err(not_empty(
+                "the environment still holds secrets: delete and destroy them first",
+            ));
         }
         if view.holds_versions(&place).await? {
-            let sentence = "deleted secrets of the environment still have versions: destroy them first";
+            let sentence =
+                "deleted secrets of the environment still have versions: destroy them first";
             return Err(not_empty(sentence));
         }
-        Ok(Decision::new(()).status(204).drop_environment(&place.environment))
+        Ok(Decision::new(())
+            .status(204)
+            .drop_environment(&place.environment))
     }
 }
 
 /// A new key of the environment's term, as its row.
-pub(super) fn new_key(cx: &Cx<'_>, environment: &Environment) -> Result<crate::model::KeyRow, Refusal> {
-    let (project, id) = (environment.project.uuid(), environment.id.uuid());
-    let generated = cx.keys.generate_environment_key(cx.entropy, project, id, environment.term);
-    let (_, wrapped) = generated.map_err(|_| Refusal::Unavailable("a key could not be wrapped"))?;
-    Ok(key_row(wrapped))
+pub(super) fn new_key(cx: &Cx<'_>, environment: &Environment) -> Result<KeyRow, Refusal> {
+    let Environment {
+        id, project, term, ..
+    } = environment;
+    let generated = cx
+        .keys
+        .generate_environment_key(cx.entropy, *project, *id, *term);
+    let (_, row) = generated.map_err(|_| Refusal::Unavailable("a key could not be wrapped"))?;
+    Ok(row)
 }
 
 fn project_facts(places: &ProjectPlaces) -> Result<PlaceFacts, Refusal> {
     let project = places.project.as_ref().ok_or(Refusal::Tampered)?;
-    Ok(PlaceFacts { name: project.name.clone(), created_at: project.created_at })
+    Ok(PlaceFacts {
+        name: project.name.clone(),
+        created_at: project.created_at,
+    })
 }
 
 fn check_room(places: &Places) -> Result<(), Refusal> {
-    let count: usize = places.projects().map(|(_, project)| 1 + project.environments().count()).sum();
+    let count: usize = places
+        .projects()
+        .map(|(_, project)| 1 + project.environments().count())
+        .sum();
     if count < PLACES_MAX {
         return Ok(());
     }
-    let sentence = format!("there are {PLACES_MAX} projects and environments already: delete some first");
+    let sentence =
+        format!("there are {PLACES_MAX} projects and environments already: delete some first");
     Err(Refusal::Conflict("too-many-places", sentence))
 }
 

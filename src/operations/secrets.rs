@@ -21,7 +21,8 @@ use std::sync::Arc;
 
 use crate::door::{Cx, Decision, Place, View, seal_version};
 use crate::model::{
-    Fields, Refusal, Secret, SecretId, SecretName, SecretPath, State, Timestamp, VersionId, VersionRow,
+    Fields, Refusal, Secret, SecretId, SecretName, SecretPath, State, Timestamp, VersionId,
+    VersionRow,
 };
 
 /// What a write made: never the value. Also the reply to `undelete`, `rotate` and the scheduler's rotation.
@@ -42,7 +43,12 @@ pub struct Written {
 }
 
 impl Written {
-    pub(super) fn of(created: bool, name: &SecretName, secret: &Secret, now: Timestamp) -> Result<Self, Refusal> {
+    pub(super) fn of(
+        created: bool,
+        name: &SecretName,
+        secret: &Secret,
+        now: Timestamp,
+    ) -> Result<Self, Refusal> {
         // A secret is made with its first version, and the newest is never forgotten.
         let newest = secret.versions.last().ok_or(Refusal::Tampered)?;
         Ok(Self {
@@ -85,7 +91,11 @@ pub(super) fn new_secret(cx: &Cx<'_>, path: &SecretPath) -> Secret {
 }
 
 /// The fields that readers get now; none when every version is destroyed.
-pub(super) async fn open_current(view: &View, place: &Place, secret: &Secret) -> Result<Fields, Refusal> {
+pub(super) async fn open_current(
+    view: &View,
+    place: &Place,
+    secret: &Secret,
+) -> Result<Fields, Refusal> {
     match secret.current() {
         Some(current) => view.open_version(place, secret, current).await,
         None => Ok(Fields::default()),
@@ -112,13 +122,28 @@ impl NextVersion {
         let (row, entry) = seal_version(cx, place, &secret, fields)?;
         let names = fields.iter().map(|(name, _)| name.clone()).collect();
         let dropped = secret.push_version(cx.now, entry, names, valid_until);
-        Ok(Self { secret, row, dropped })
+        Ok(Self {
+            secret,
+            row,
+            dropped,
+        })
     }
 
     /// Answers with `reply`, and puts the document and the version.
-    pub(super) fn put<R>(self, cx: &Cx<'_>, place: &Place, reply: R) -> Result<Decision<R>, Refusal> {
-        let number = self.secret.versions.last().map_or(1, |version| version.number);
-        let decision = Decision::new(reply).version(number).put_secret(cx, place, &self.secret)?;
+    pub(super) fn put<R>(
+        self,
+        cx: &Cx<'_>,
+        place: &Place,
+        reply: R,
+    ) -> Result<Decision<R>, Refusal> {
+        let number = self
+            .secret
+            .versions
+            .last()
+            .map_or(1, |version| version.number);
+        let decision = Decision::new(reply)
+            .version(number)
+            .put_secret(cx, place, &self.secret)?;
         Ok(decision.put_version(self.row).drop_versions(self.dropped))
     }
 }

@@ -4,7 +4,7 @@
 //! Invariant: only a document that says itself that it is dead is taken away, whatever the look-up columns say.
 
 use crate::door::{Access, Cx, Decision, Operation, View};
-use crate::model::{Action, Refusal, Resource, Timestamp, Token, Ttl};
+use crate::model::{Action, Refusal, Resource, Timestamp, Ttl};
 
 /// How long a dead token is kept.
 pub const DEAD_TOKENS_KEPT: Ttl = Ttl::days(30);
@@ -33,17 +33,20 @@ impl Operation for SweepTokens {
     }
 
     async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<Swept>, Refusal> {
-        let until = Timestamp::from_micros(cx.now.micros().saturating_sub(DEAD_TOKENS_KEPT.micros()));
+        let until =
+            Timestamp::from_micros(cx.now.micros().saturating_sub(DEAD_TOKENS_KEPT.micros()));
         let found = view.list_due_tokens(until, SWEPT_MAX).await?;
         let full = found.len() == SWEPT_MAX as usize;
-        let dead: Vec<_> = found.iter().filter(|token| died_at(token) <= until).collect();
+        let dead: Vec<_> = found
+            .iter()
+            .filter(|token| token.died_at() <= until)
+            .collect();
         let dropped = dead.len() as u64;
         // A page of lies in the look-up column must not be swept for ever.
-        let decision = Decision::new(Swept { dropped, left: full && dropped > 0 });
+        let decision = Decision::new(Swept {
+            dropped,
+            left: full && dropped > 0,
+        });
         Ok(dead.into_iter().fold(decision, Decision::drop_token))
     }
-}
-
-fn died_at(token: &Token) -> Timestamp {
-    token.revoked_at.map_or(token.expires_at, |revoked| revoked.min(token.expires_at))
 }

@@ -47,7 +47,7 @@ pub(super) const DELETE_BELOW: &str = "
 
 impl Connection {
     /// The notes after `after`, by change, and whether a note with exactly that change and mark is there.
-    pub(super) async fn list_notes(
+    pub(crate) async fn list_notes(
         &mut self,
         after: &Stamp,
         limit: u32,

@@ -29,7 +29,12 @@ impl Etag {
 
 impl fmt::Display for Etag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{:016x}.{}\"", u64::from_be_bytes(self.tail), self.version)
+        write!(
+            f,
+            "\"{:016x}.{}\"",
+            u64::from_be_bytes(self.tail),
+            self.version
+        )
     }
 }
 
@@ -38,10 +43,16 @@ impl FromStr for Etag {
 
     /// The one spelling that [`Etag`] prints; a weak tag is never one of ours.
     fn from_str(text: &str) -> Result<Self, ()> {
-        let inner = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).ok_or(())?;
+        let inner = text
+            .strip_prefix('"')
+            .and_then(|text| text.strip_suffix('"'))
+            .ok_or(())?;
         let (tail, version) = inner.split_once('.').ok_or(())?;
         let tail = u64::from_str_radix(tail, 16).map_err(|_| ())?.to_be_bytes();
-        let etag = Self { tail, version: version.parse().map_err(|_| ())? };
+        let etag = Self {
+            tail,
+            version: version.parse().map_err(|_| ())?,
+        };
         (etag.to_string() == text).then_some(etag).ok_or(())
     }
 }
@@ -71,7 +82,9 @@ impl Expected {
             Self::Absent | Self::Version(0) => found.is_none(),
             Self::Present => found.is_some(),
             Self::Version(number) => newest.is_some_and(|(_, newest)| newest == *number),
-            Self::Etags(etags) => newest.is_some_and(|(id, newest)| etags.contains(&Etag::of(id, newest))),
+            Self::Etags(etags) => {
+                newest.is_some_and(|(id, newest)| etags.contains(&Etag::of(id, newest)))
+            }
         };
         met.then_some(()).ok_or(Refusal::PreconditionFailed)
     }
@@ -84,7 +97,11 @@ mod tests {
 
     fn secret(version: u64) -> Secret {
         let now = Timestamp::from_micros(1);
-        let mut secret = Secret::new(SecretId::from_bytes([0xab; 16]), "a".parse().expect("a path"), now);
+        let mut secret = Secret::new(
+            SecretId::from_bytes([0xab; 16]),
+            "a".parse().expect("a path"),
+            now,
+        );
         let entry = VersionEntry {
             number: version,
             id: VersionId::from_bytes([1; 16]),
@@ -134,10 +151,18 @@ mod tests {
             (Expected::Version(7), true, false),
             (Expected::Version(6), false, false),
             (Expected::Etags(vec![other, own]), true, false),
-            (Expected::Etags(vec![other, Etag::of(found.id, 6)]), false, false),
+            (
+                Expected::Etags(vec![other, Etag::of(found.id, 6)]),
+                false,
+                false,
+            ),
             (Expected::Etags(Vec::new()), false, false),
         ] {
-            assert_eq!(expected.check(Some(&found)).is_ok(), present, "{expected:?}");
+            assert_eq!(
+                expected.check(Some(&found)).is_ok(),
+                present,
+                "{expected:?}"
+            );
             assert_eq!(expected.check(None).is_ok(), absent, "{expected:?}");
         }
     }

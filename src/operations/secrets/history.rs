@@ -67,11 +67,17 @@ impl Operation for ReadHistory {
         if living.is_none() && dead.is_empty() {
             return Err(Refusal::NotFound);
         }
-        let deleted = dead.iter().rev().take(DELETED_MAX).filter_map(|secret| DeletedSecret::of(secret, cx.now));
+        let deleted = dead
+            .iter()
+            .rev()
+            .take(DELETED_MAX)
+            .filter_map(|secret| DeletedSecret::of(secret, cx.now));
         Ok(Decision::new(History {
             path: self.name.to_string(),
             id: living.as_ref().map(|secret| secret.id),
-            versions: living.as_ref().map_or_else(Vec::new, |secret| facts(secret, cx.now)),
+            versions: living
+                .as_ref()
+                .map_or_else(Vec::new, |secret| facts(secret, cx.now)),
             deleted: deleted.collect(),
         }))
     }
@@ -79,7 +85,11 @@ impl Operation for ReadHistory {
 
 impl DeletedSecret {
     fn of(secret: &Secret, now: Timestamp) -> Option<Self> {
-        Some(Self { id: secret.id, deleted_at: secret.deleted_at?, versions: facts(secret, now) })
+        Some(Self {
+            id: secret.id,
+            deleted_at: secret.deleted_at?,
+            versions: facts(secret, now),
+        })
     }
 }
 

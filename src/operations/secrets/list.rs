@@ -7,7 +7,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::door::{Access, Cx, Decision, Operation, Place, View};
-use crate::model::{Action, EnvironmentName, Refusal, Resource, Secret, SecretId, SecretPath, State, Timestamp};
+use crate::model::{
+    Action, EnvironmentName, Refusal, Resource, Secret, SecretId, SecretPath, State, Timestamp,
+};
 use crate::operations::PageSize;
 
 /// Rows that one decision looks at, shown or not: with a ref each, below the thousand of a decision.
@@ -68,11 +70,20 @@ impl Operation for ListSecrets {
 
     async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<SecretsPage>, Refusal> {
         let place = view.place(&self.place).await?;
-        let mut walk = Walk { after: self.begin(view, &place).await?, ..Walk::default() };
-        let chunk = if self.recursive { self.limit.items() + 1 } else { FOLDING_ROWS };
+        let mut walk = Walk {
+            after: self.begin(view, &place).await?,
+            ..Walk::default()
+        };
+        let chunk = if self.recursive {
+            self.limit.items() + 1
+        } else {
+            FOLDING_ROWS
+        };
         loop {
             let count = chunk.min(ROWS_MAX - walk.rows);
-            let rows = view.list_secrets(&place, &self.prefix.folded(), &walk.after, count).await?;
+            let rows = view
+                .list_secrets(&place, &self.prefix.folded(), &walk.after, count)
+                .await?;
             let last = rows.len() < count as usize;
             walk.rows += count;
             if self.walk(cx, &mut walk, &rows) || last {
@@ -102,12 +113,22 @@ struct Walk {
 
 impl ListSecrets {
     async fn begin(&self, view: &View, place: &Place) -> Result<String, Refusal> {
-        let Some(position) = self.after else { return Ok(String::new()) };
+        let Some(position) = self.after else {
+            return Ok(String::new());
+        };
         // Documents of secrets are never taken away, so only a cursor of an environment that is gone leads nowhere.
-        let secret = view.find_secret_by_id(place, position.secret).await?.ok_or_else(|| {
-            Refusal::Malformed("the cursor leads nowhere any more: list again from the beginning".to_owned())
-        })?;
-        let folder = position.folder.then(|| self.folder_of(&secret.path)).flatten();
+        let secret = view
+            .find_secret_by_id(place, position.secret)
+            .await?
+            .ok_or_else(|| {
+                Refusal::Malformed(
+                    "the cursor leads nowhere any more: list again from the beginning".to_owned(),
+                )
+            })?;
+        let folder = position
+            .folder
+            .then(|| self.folder_of(&secret.path))
+            .flatten();
         Ok(folder.map_or_else(|| secret.path.folded(), end_of_folder))
     }
 
@@ -119,7 +140,10 @@ impl ListSecrets {
                 continue;
             }
             let name = format!("{}/{}", self.place, secret.path);
-            walk.seen = Some(Position { secret: secret.id, folder: false });
+            walk.seen = Some(Position {
+                secret: secret.id,
+                folder: false,
+            });
             walk.after = folded;
             if !cx.caller.allows(Action::List, &name) {
                 continue;
@@ -132,7 +156,10 @@ impl ListSecrets {
                 Some(folder) => {
                     walk.page.folders.push(format!("{}/{folder}", self.place));
                     walk.after = end_of_folder(folder);
-                    walk.seen = Some(Position { secret: secret.id, folder: true });
+                    walk.seen = Some(Position {
+                        secret: secret.id,
+                        folder: true,
+                    });
                 }
                 None => walk.page.items.push(ListedSecret::of(name, secret, cx.now)),
             }
@@ -209,8 +236,13 @@ impl FromStr for Position {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        let (id, folder) = text.strip_suffix('/').map_or((text, false), |id| (id, true));
-        Ok(Self { secret: id.parse()?, folder })
+        let (id, folder) = text
+            .strip_suffix('/')
+            .map_or((text, false), |id| (id, true));
+        Ok(Self {
+            secret: id.parse()?,
+            folder,
+        })
     }
 }
 
@@ -221,7 +253,10 @@ mod tests {
     fn list(prefix: &str, recursive: bool) -> ListSecrets {
         let name = |text: &str| text.parse().expect("a name");
         ListSecrets {
-            place: EnvironmentName { project: name("p"), environment: name("e") },
+            place: EnvironmentName {
+                project: name("p"),
+                environment: name("e"),
+            },
             prefix: prefix.parse().expect("a prefix"),
             recursive,
             after: None,
@@ -240,7 +275,11 @@ mod tests {
             ("A/", "a/b/c", Some("a/b/")),
             ("a/b", "a/bc/d", Some("a/bc/")),
         ] {
-            assert_eq!(list(prefix, false).folder_of(&path(at)), folder, "{prefix} {at}");
+            assert_eq!(
+                list(prefix, false).folder_of(&path(at)),
+                folder,
+                "{prefix} {at}"
+            );
             assert_eq!(list(prefix, true).folder_of(&path(at)), None);
         }
     }
@@ -261,7 +300,18 @@ mod tests {
         for good in ["", "a", "a/", "a/b", "A-", &"a".repeat(128)] {
             assert!(good.parse::<Prefix>().is_ok(), "{good}");
         }
-        for bad in ["/", "/a", "a//", "a/.", "..", "a b", "a%2f", "ä", "-", &"a".repeat(129)] {
+        for bad in [
+            "/",
+            "/a",
+            "a//",
+            "a/.",
+            "..",
+            "a b",
+            "a%2f",
+            "ä",
+            "-",
+            &"a".repeat(129),
+        ] {
             assert!(bad.parse::<Prefix>().is_err(), "{bad}");
         }
     }
@@ -269,7 +319,10 @@ mod tests {
     #[test]
     fn positions_print_as_they_parse() {
         for folder in [false, true] {
-            let position = Position { secret: SecretId::from_bytes([9; 16]), folder };
+            let position = Position {
+                secret: SecretId::from_bytes([9; 16]),
+                folder,
+            };
             assert_eq!(position.to_string().parse(), Ok(position));
         }
         assert!("x".parse::<Position>().is_err());

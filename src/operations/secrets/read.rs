@@ -6,7 +6,8 @@
 use super::Etag;
 use crate::door::{Cx, Decision, Operation, View};
 use crate::model::{
-    Action, FieldName, Fields, Refusal, Resource, Secret, SecretName, State, Timestamp, VersionEntry,
+    Action, FieldName, Fields, Refusal, Resource, Secret, SecretName, State, Timestamp,
+    VersionEntry,
 };
 
 /// Which version is read.
@@ -81,11 +82,16 @@ impl Operation for ReadSecret {
 
     async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<ReadReply>, Refusal> {
         let place = view.place(&self.name.place).await?;
-        let secret = view.find_secret(&place, &self.name.path).await?.ok_or(Refusal::NotFound)?;
+        let secret = view
+            .find_secret(&place, &self.name.path)
+            .await?
+            .ok_or(Refusal::NotFound)?;
         let entry = self.which.find(&secret, cx.now).ok_or(Refusal::NotFound)?;
         let etag = Etag::of(secret.id, entry.number);
         if entry.state != State::Destroyed && self.if_none_match.contains(&etag) {
-            return Ok(Decision::new(ReadReply::NotModified(etag)).status(304).version(entry.number));
+            return Ok(Decision::new(ReadReply::NotModified(etag))
+                .status(304)
+                .version(entry.number));
         }
         let fields = self.select(view.open_version(&place, &secret, entry).await?)?;
         let found = FoundSecret::of(&self.name, &secret, entry, fields, cx.now);
@@ -95,18 +101,31 @@ impl Operation for ReadSecret {
 
 impl ReadSecret {
     fn select(&self, mut fields: Fields) -> Result<Fields, Refusal> {
-        let Some(wanted) = &self.fields else { return Ok(fields) };
+        let Some(wanted) = &self.fields else {
+            return Ok(fields);
+        };
         if wanted.iter().any(|name| fields.find(name).is_none()) {
             return Err(Refusal::NotFound);
         }
-        let unwanted: Vec<_> = fields.iter().map(|(name, _)| name).filter(|name| !wanted.contains(name)).cloned().collect();
+        let unwanted: Vec<_> = fields
+            .iter()
+            .map(|(name, _)| name)
+            .filter(|name| !wanted.contains(name))
+            .cloned()
+            .collect();
         unwanted.iter().for_each(|name| fields.remove(name));
         Ok(fields)
     }
 }
 
 impl FoundSecret {
-    fn of(name: &SecretName, secret: &Secret, entry: &VersionEntry, fields: Fields, now: Timestamp) -> Self {
+    fn of(
+        name: &SecretName,
+        secret: &Secret,
+        entry: &VersionEntry,
+        fields: Fields,
+        now: Timestamp,
+    ) -> Self {
         let state = Secret::state_of(entry, now);
         let rotation = secret.rotation.as_ref().filter(|_| state == State::Current);
         Self {

@@ -27,12 +27,17 @@ impl Operation for DeleteSecret {
 
     async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<()>, Refusal> {
         let place = view.place(&self.name.place).await?;
-        let found = view.find_secret(&place, &self.name.path).await?.ok_or(Refusal::NotFound)?;
+        let found = view
+            .find_secret(&place, &self.name.path)
+            .await?
+            .ok_or(Refusal::NotFound)?;
         self.expected.check(Some(&found))?;
         let mut secret = Arc::unwrap_or_clone(found);
         secret.deleted_at = Some(cx.now);
         secret.updated_at = cx.now;
-        let decision = Decision::new(()).status(204).put_secret(cx, &place, &secret)?;
+        let decision = Decision::new(())
+            .status(204)
+            .put_secret(cx, &place, &secret)?;
         Ok(decision.touch(Ref::listing(place.environment.id)))
     }
 }
@@ -56,7 +61,9 @@ impl Operation for UndeleteSecret {
     async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<Written>, Refusal> {
         let place = view.place(&self.name.place).await?;
         let taken = find_living(view, &place, &self.name.path).await?.is_some();
-        let mut secret = find_deleted(view, &place, &self.name, self.id).await?.ok_or(Refusal::NotFound)?;
+        let mut secret = find_deleted(view, &place, &self.name, self.id)
+            .await?
+            .ok_or(Refusal::NotFound)?;
         if taken {
             let sentence = "a secret of that name is there: delete it first, or keep it".to_owned();
             return Err(Refusal::Conflict("exists", sentence));
@@ -64,7 +71,9 @@ impl Operation for UndeleteSecret {
         secret.deleted_at = None;
         secret.updated_at = cx.now;
         let reply = Written::of(false, &self.name, &secret, cx.now)?;
-        let decision = Decision::new(reply.clone()).version(reply.version).put_secret(cx, &place, &secret)?;
+        let decision = Decision::new(reply.clone())
+            .version(reply.version)
+            .put_secret(cx, &place, &secret)?;
         Ok(decision.touch(Ref::listing(place.environment.id)))
     }
 }
@@ -105,8 +114,14 @@ impl Operation for DestroySecret {
         self.check(&secret)?;
         let versions = doomed(&secret, named);
         let gone = secret.destroy(cx.now, named);
-        let reply = Destroyed { path: self.name.to_string(), id: secret.id, versions };
-        Ok(Decision::new(reply).put_secret(cx, &place, &secret)?.drop_versions(gone))
+        let reply = Destroyed {
+            path: self.name.to_string(),
+            id: secret.id,
+            versions,
+        };
+        Ok(Decision::new(reply)
+            .put_secret(cx, &place, &secret)?
+            .drop_versions(gone))
     }
 }
 
@@ -121,9 +136,13 @@ impl DestroySecret {
 
     /// Refuses an empty list, which could be meant for "all", and numbers that the document does not list.
     fn check(&self, secret: &Secret) -> Result<(), Refusal> {
-        let Some(named) = &self.versions else { return Ok(()) };
+        let Some(named) = &self.versions else {
+            return Ok(());
+        };
         if named.is_empty() {
-            let sentence = "no version is named: name some, or leave `versions` out to destroy all of them".to_owned();
+            let sentence =
+                "no version is named: name some, or leave `versions` out to destroy all of them"
+                    .to_owned();
             return Err(Refusal::Malformed(sentence));
         }
         let listed = named.iter().all(|number| secret.version(*number).is_some());
@@ -133,8 +152,14 @@ impl DestroySecret {
 
 /// The numbers of the versions that `Secret::destroy` will take.
 fn doomed(secret: &Secret, named: &[u64]) -> Vec<u64> {
-    let alive = secret.versions.iter().filter(|entry| entry.state != State::Destroyed);
-    alive.map(|entry| entry.number).filter(|number| named.is_empty() || named.contains(number)).collect()
+    let alive = secret
+        .versions
+        .iter()
+        .filter(|entry| entry.state != State::Destroyed);
+    alive
+        .map(|entry| entry.number)
+        .filter(|number| named.is_empty() || named.contains(number))
+        .collect()
 }
 
 /// The deleted secret of a name with this id, or the newest.
@@ -145,7 +170,10 @@ async fn find_deleted(
     id: Option<SecretId>,
 ) -> Result<Option<Secret>, Refusal> {
     let deleted = view.list_deleted_secrets(place, &name.path).await?;
-    Ok(deleted.into_iter().rev().find(|secret| id.is_none_or(|id| id == secret.id)))
+    Ok(deleted
+        .into_iter()
+        .rev()
+        .find(|secret| id.is_none_or(|id| id == secret.id)))
 }
 
 #[cfg(test)]
@@ -155,7 +183,11 @@ mod tests {
 
     fn secret() -> Secret {
         let now = Timestamp::from_micros(1);
-        let mut secret = Secret::new(SecretId::from_bytes([1; 16]), "a".parse().expect("a path"), now);
+        let mut secret = Secret::new(
+            SecretId::from_bytes([1; 16]),
+            "a".parse().expect("a path"),
+            now,
+        );
         for number in 1..=3 {
             let entry = VersionEntry {
                 number,
@@ -175,7 +207,14 @@ mod tests {
             project: "p".parse().expect("a name"),
             environment: "e".parse().expect("a name"),
         };
-        DestroySecret { name: SecretName { place, path: "a".parse().expect("a path") }, versions, id: None }
+        DestroySecret {
+            name: SecretName {
+                place,
+                path: "a".parse().expect("a path"),
+            },
+            versions,
+            id: None,
+        }
     }
 
     #[test]
@@ -183,8 +222,14 @@ mod tests {
         let mut secret = secret();
         assert!(destroy(None).check(&secret).is_ok());
         assert!(destroy(Some(vec![1, 3])).check(&secret).is_ok());
-        assert_eq!(destroy(Some(vec![1, 4])).check(&secret), Err(Refusal::NotFound));
-        assert!(matches!(destroy(Some(vec![])).check(&secret), Err(Refusal::Malformed(_))));
+        assert_eq!(
+            destroy(Some(vec![1, 4])).check(&secret),
+            Err(Refusal::NotFound)
+        );
+        assert!(matches!(
+            destroy(Some(vec![])).check(&secret),
+            Err(Refusal::Malformed(_))
+        ));
         secret.destroy(Timestamp::from_micros(2), &[2]);
         assert_eq!(doomed(&secret, &[]), [1, 3]);
         assert_eq!(doomed(&secret, &[2, 3]), [3]);

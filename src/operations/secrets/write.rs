@@ -54,13 +54,22 @@ impl Operation for WriteSecret {
         let reply = Written::of(created, &self.name, &next.secret, cx.now)?;
         let status = reply.status();
         let decision = next.put(cx, &place, reply)?.status(status);
-        Ok(if created { decision.touch(Ref::listing(place.environment.id)) } else { decision })
+        Ok(if created {
+            decision.touch(Ref::listing(place.environment.id))
+        } else {
+            decision
+        })
     }
 }
 
 impl WriteSecret {
     /// What is there and stays.
-    async fn kept(&self, view: &View, place: &Place, found: Option<&Secret>) -> Result<Fields, Refusal> {
+    async fn kept(
+        &self,
+        view: &View,
+        place: &Place,
+        found: Option<&Secret>,
+    ) -> Result<Fields, Refusal> {
         match found {
             Some(secret) if self.mode == Mode::Merge => open_current(view, place, secret).await,
             _ => Ok(Fields::default()),
@@ -80,12 +89,16 @@ impl WriteSecret {
         }
         for (name, generate) in &self.generate {
             if self.fields.iter().any(|(given, _)| given == name) {
-                return Err(malformed("a field is given and generated at once: do one of the two"));
+                return Err(malformed(
+                    "a field is given and generated at once: do one of the two",
+                ));
             }
             fields.put(name.clone(), generate.draw(cx.entropy));
         }
         if fields.is_empty() {
-            return Err(malformed("no field would be left: keep one, or delete the secret"));
+            return Err(malformed(
+                "no field would be left: keep one, or delete the secret",
+            ));
         }
         Ok(fields)
     }

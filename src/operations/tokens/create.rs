@@ -9,8 +9,8 @@ use super::id_of;
 use crate::crypto::{PlainToken, TokenKind};
 use crate::door::{Access, Bearer, Cx, Decision, Operation, View};
 use crate::model::{
-    Action, Grant, Name, Principal, PrincipalId, PrincipalKind, Refusal, Resource, Scope, Timestamp, Token, TokenId,
-    Ttl,
+    Action, Grant, Name, Principal, PrincipalId, PrincipalKind, Refusal, Resource, Scope,
+    Timestamp, Token, TokenId, Ttl,
 };
 use crate::operations::demand;
 
@@ -55,7 +55,11 @@ impl Operation for CreateToken {
         check_asked(&self.scopes, self.ttl)?;
         self.check_allowed(cx, maker)?;
         let parent = self.parent(cx, view, maker).await?;
-        let scopes = carried(&maker.grant, &self.scopes, self.orphan || self.app.is_some())?;
+        let scopes = carried(
+            &maker.grant,
+            &self.scopes,
+            self.orphan || self.app.is_some(),
+        )?;
         let (principal, changed) = self.principal(cx, view, maker).await?;
         let plain = PlainToken::generate(cx.entropy, TokenKind::App);
         let token = self.token(cx, &plain, parent, principal, scopes);
@@ -65,7 +69,12 @@ impl Operation for CreateToken {
             Some(principal) => decision.put_principal(cx, &principal)?,
             None => decision,
         };
-        Ok(decision.with(CreatedToken { token: plain, id: token.id, scopes: token.scopes, expires_at: token.expires_at }))
+        Ok(decision.with(CreatedToken {
+            token: plain,
+            id: token.id,
+            scopes: token.scopes,
+            expires_at: token.expires_at,
+        }))
     }
 }
 
@@ -78,21 +87,36 @@ impl CreateToken {
         if self.app.is_some() {
             demand(cx.caller, Action::Manage, &Resource::APPS)?;
         }
-        let given = self.scopes.iter().filter(|scope| !scope.refuses()).all(|scope| maker.grant.contains(scope));
+        let given = self
+            .scopes
+            .iter()
+            .filter(|scope| !scope.refuses())
+            .all(|scope| maker.grant.contains(scope));
         given.then_some(()).ok_or(Refusal::Forbidden)
     }
 
     /// The parent, if it may have one more child.
-    async fn parent<'a>(&self, cx: &Cx<'_>, view: &View, maker: &'a Bearer) -> Result<Option<&'a Token>, Refusal> {
+    async fn parent<'a>(
+        &self,
+        cx: &Cx<'_>,
+        view: &View,
+        maker: &'a Bearer,
+    ) -> Result<Option<&'a Token>, Refusal> {
         if self.orphan {
             return Ok(None);
         }
         if maker.token.depth >= Token::DEPTH_MAX {
-            let sentence = format!("a token has at most {} ancestors: let one of them make it", Token::DEPTH_MAX);
+            let sentence = format!(
+                "a token has at most {} ancestors: let one of them make it",
+                Token::DEPTH_MAX
+            );
             return Err(Refusal::Conflict("token-depth", sentence));
         }
         if view.count_children(maker.token.id, cx.now).await? >= Token::CHILDREN_MAX {
-            let sentence = format!("a token has at most {} living children: revoke some first", Token::CHILDREN_MAX);
+            let sentence = format!(
+                "a token has at most {} living children: revoke some first",
+                Token::CHILDREN_MAX
+            );
             return Err(Refusal::Conflict("too-many-children", sentence));
         }
         Ok(Some(&*maker.token))
@@ -105,19 +129,29 @@ impl CreateToken {
         view: &View,
         maker: &Bearer,
     ) -> Result<(PrincipalId, Option<Principal>), Refusal> {
-        let Some(app) = &self.app else { return Ok((maker.principal, None)) };
+        let Some(app) = &self.app else {
+            return Ok((maker.principal, None));
+        };
         let Some(found) = view.find_application(app).await? else {
             let made = Principal {
                 id: PrincipalId::new(cx.now, cx.id_bytes()),
                 kind: PrincipalKind::Application,
                 name: app.clone(),
-                bindings: self.scopes.iter().filter(|scope| !scope.refuses()).cloned().collect(),
+                bindings: self
+                    .scopes
+                    .iter()
+                    .filter(|scope| !scope.refuses())
+                    .cloned()
+                    .collect(),
                 created_at: cx.now,
             };
             return Ok((made.id, Some(made)));
         };
         let bindings = extended(&found.bindings, &self.scopes)?;
-        let changed = bindings.map(|bindings| Principal { bindings, ..Principal::clone(&found) });
+        let changed = bindings.map(|bindings| Principal {
+            bindings,
+            ..Principal::clone(&found)
+        });
         Ok((found.id, changed))
     }
 
@@ -156,14 +190,18 @@ fn said(token: &Token, app: Option<&Name>) -> Decision<()> {
 
 fn check_asked(scopes: &[Scope], ttl: Ttl) -> Result<(), Refusal> {
     if scopes.iter().all(Scope::refuses) {
-        return Err(malformed("a token needs at least one scope that allows something".to_owned()));
+        return Err(malformed(
+            "a token needs at least one scope that allows something".to_owned(),
+        ));
     }
     if scopes.len() > Token::SCOPES_MAX {
         return Err(too_many_scopes());
     }
     if ttl.as_seconds() == 0 || ttl > Ttl::MAX {
         let most = Ttl::MAX.as_seconds();
-        return Err(malformed(format!("a token's ttl is between 1 and {most} seconds")));
+        return Err(malformed(format!(
+            "a token's ttl is between 1 and {most} seconds"
+        )));
     }
     Ok(())
 }
@@ -177,14 +215,19 @@ fn carried(maker: &Grant, asked: &[Scope], carries: bool) -> Result<Arc<[Scope]>
             scopes.push(refusal.clone());
         }
     }
-    (scopes.len() <= Token::SCOPES_MAX).then(|| scopes.into()).ok_or_else(too_many_scopes)
+    (scopes.len() <= Token::SCOPES_MAX)
+        .then(|| scopes.into())
+        .ok_or_else(too_many_scopes)
 }
 
 /// The bindings with those of `asked` that they lack; nothing when they lack none.
 fn extended(bindings: &Arc<[Scope]>, asked: &[Scope]) -> Result<Option<Arc<[Scope]>>, Refusal> {
     let bound = Grant::new(vec![Arc::clone(bindings)]);
     let mut lacking: Vec<Scope> = Vec::new();
-    for scope in asked.iter().filter(|scope| !scope.refuses() && !bound.contains(scope)) {
+    for scope in asked
+        .iter()
+        .filter(|scope| !scope.refuses() && !bound.contains(scope))
+    {
         if !lacking.contains(scope) {
             lacking.push(scope.clone());
         }
@@ -200,7 +243,10 @@ fn extended(bindings: &Arc<[Scope]>, asked: &[Scope]) -> Result<Option<Arc<[Scop
 }
 
 fn too_many_scopes() -> Refusal {
-    malformed(format!("a token has at most {} scopes, the refusals it takes over included", Token::SCOPES_MAX))
+    malformed(format!(
+        "a token has at most {} scopes, the refusals it takes over included",
+        Token::SCOPES_MAX
+    ))
 }
 
 fn malformed(sentence: String) -> Refusal {
@@ -212,7 +258,10 @@ mod tests {
     use super::*;
 
     fn scopes(texts: &[&str]) -> Arc<[Scope]> {
-        texts.iter().map(|text| text.parse().expect("a scope")).collect()
+        texts
+            .iter()
+            .map(|text| text.parse().expect("a scope"))
+            .collect()
     }
 
     fn texts(scopes: &[Scope]) -> Vec<&str> {
@@ -239,7 +288,10 @@ mod tests {
         ]);
         let asked = scopes(&["read:a/**", "!read:b/**"]);
         let orphan = carried(&maker, &asked, true).expect("few scopes");
-        assert_eq!(texts(&orphan), ["read:a/**", "!read:b/**", "!read:a/root/**"]);
+        assert_eq!(
+            texts(&orphan),
+            ["read:a/**", "!read:b/**", "!read:a/root/**"]
+        );
         let child = carried(&maker, &asked, false).expect("few scopes");
         assert_eq!(texts(&child), ["read:a/**", "!read:b/**"]);
         let full = scopes(&["read:a/x"; 64]);
@@ -250,9 +302,16 @@ mod tests {
     #[test]
     fn an_application_gains_only_what_it_lacks() {
         let bound = scopes(&["read:a/**", "!read:a/root"]);
-        assert_eq!(extended(&bound, &scopes(&["read:a/b", "!read:c"])), Ok(None));
-        let more = extended(&bound, &scopes(&["write:a/b", "read:a/c", "write:a/b"])).expect("few scopes");
-        assert_eq!(texts(&more.expect("one lacks")), ["read:a/**", "!read:a/root", "write:a/b"]);
+        assert_eq!(
+            extended(&bound, &scopes(&["read:a/b", "!read:c"])),
+            Ok(None)
+        );
+        let more =
+            extended(&bound, &scopes(&["write:a/b", "read:a/c", "write:a/b"])).expect("few scopes");
+        assert_eq!(
+            texts(&more.expect("one lacks")),
+            ["read:a/**", "!read:a/root", "write:a/b"]
+        );
         let many: Vec<String> = (0..300).map(|number| format!("read:p/e{number}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         assert!(extended(&bound, &scopes(&many)).is_err());

@@ -60,9 +60,11 @@ impl Operation for ListTokens {
         let (limit, ask) = (self.limit.items() as usize, self.limit.items() + 1);
         let all = demand(cx.caller, Action::Manage, &Resource::TOKENS).is_ok();
         let mut found = if all {
-            view.list_tokens(self.after.map_or([0; 16], |id| *id.as_bytes()), ask).await?
+            view.list_tokens(self.after.map_or([0; 16], |id| *id.as_bytes()), ask)
+                .await?
         } else {
-            view.list_children(cx.caller.bearer()?.token.id, self.after, ask).await?
+            view.list_children(cx.caller.bearer()?.token.id, self.after, ask)
+                .await?
         };
         let more = found.len() > limit;
         found.truncate(limit);
@@ -89,7 +91,11 @@ impl Operation for ReadOwnToken {
 
     async fn decide(&self, cx: &Cx<'_>, _: &View) -> Result<Decision<TokenFacts>, Refusal> {
         let bearer = cx.caller.bearer()?;
-        Ok(Decision::new(TokenFacts::of(&bearer.token, Arc::clone(&bearer.display), false)))
+        Ok(Decision::new(TokenFacts::of(
+            &bearer.token,
+            Arc::clone(&bearer.display),
+            false,
+        )))
     }
 }
 
@@ -130,7 +136,8 @@ impl Teller {
             return Ok(Arc::clone(display));
         }
         let found = view.find_principal(id).await?;
-        let display: Arc<str> = found.map_or_else(|| "-".into(), |principal| principal.display().into());
+        let display: Arc<str> =
+            found.map_or_else(|| "-".into(), |principal| principal.display().into());
         self.principals.insert(id, Arc::clone(&display));
         Ok(display)
     }
@@ -139,7 +146,9 @@ impl Teller {
         let mut revoked = token.revoked_at.is_some();
         let mut above = token.parent;
         for _ in 0..Token::DEPTH_MAX {
-            let Some(id) = above.filter(|_| !revoked) else { break };
+            let Some(id) = above.filter(|_| !revoked) else {
+                break;
+            };
             if !self.ancestors.contains_key(&id) {
                 self.ancestors.insert(id, view.find_token(id).await?);
             }

@@ -43,7 +43,13 @@ impl Operation for RevokeToken {
         if token.revoked_at.is_some() {
             return Ok(decision);
         }
-        decision.put_token(cx, &Token { revoked_at: Some(cx.now), ..Token::clone(&token) })
+        decision.put_token(
+            cx,
+            &Token {
+                revoked_at: Some(cx.now),
+                ..Token::clone(&token)
+            },
+        )
     }
 }
 
@@ -58,12 +64,19 @@ impl RevokeToken {
 
 /// Whether a token is the caller's, or below it.
 async fn is_own(caller: &Caller, view: &View, token: Option<&Token>) -> Result<bool, Refusal> {
-    let Some((own, token)) = caller.token_id().zip(token) else { return Ok(false) };
+    let Some((own, token)) = caller.token_id().zip(token) else {
+        return Ok(false);
+    };
     let (mut at, mut above) = (token.id, token.parent);
     for _ in 0..Token::DEPTH_MAX {
-        let Some(parent) = above.filter(|_| at != own) else { break };
+        let Some(parent) = above.filter(|_| at != own) else {
+            break;
+        };
         at = parent;
-        above = view.find_token(parent).await?.and_then(|parent| parent.parent);
+        above = view
+            .find_token(parent)
+            .await?
+            .and_then(|parent| parent.parent);
     }
     Ok(at == own)
 }
