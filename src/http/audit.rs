@@ -3,16 +3,10 @@
 //!
 //! Invariant: an export that does not come to its end is cut off, and is not taken for whole.
 
-use std::time::Duration;
-
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use coffer_api::{AuditHead, AuditHeads, AuditKey};
-use tokio::time::timeout;
 
 use super::endpoint::{Answered, Asked, Endpoint};
-use super::reply::{Body, CutOff, Pieces, Reply};
+use super::reply::{Body, Reply};
 use super::url::wrong;
 use crate::door::{Head, LogReader};
 use crate::model::Refusal;
@@ -25,8 +19,6 @@ const BUNDLE: &str = "text/plain; charset=utf-8";
 const RECORDS_MAX: u32 = 1_000;
 const RECORDS_DEFAULT: u32 = 20;
 const A_LIMIT: &str = "a number of records, 1 to 1000";
-/// A client that takes no piece of an export for so long is left behind.
-const PIECE_TIME_MAX: Duration = Duration::from_secs(60);
 
 impl Endpoint for ReadRecords {
     fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {
@@ -78,45 +70,26 @@ impl Endpoint for BundleLog {
 }
 
 /// A body that a task of its own fills, as fast as the client takes it.
-fn streamed(reader: LogReader, begin: Vec<u8>) -> Body {
+fn streamed(mut reader: LogReader, begin: Vec<u8>) -> Body {
     let (pieces, body) = Body::pieces();
     tokio::spawn(async move {
-        if !begin.is_empty() && !send(&pieces, Ok(begin.into())).await {
-            return;
-        }
-        fill(reader, &pieces).await;
-    });
-    body
-}
-
-async fn fill(mut reader: LogReader, pieces: &Pieces) {
-    loop {
-        match reader.next_chunk().await {
-            Ok(None) => return,
-            Ok(Some(chunk)) => {
-                if !send(pieces, Ok(chunk.into())).await {
-                    return;
-                }
-            }
-            Err(refusal) => {
-                tracing::warn!(code = refusal.code(), "an export was cut off");
-                send(pieces, Err(CutOff)).await;
+        let mut chunk = begin;
+        loop {
+            if !chunk.is_empty() && pieces.send(chunk.into()).await.is_err() {
                 return;
             }
+            chunk = match reader.next_chunk().await {
+                Ok(Some(next)) => next,
+                // Whoever is gone by now does not see the end.
+                Ok(None) => return pieces.end().await.unwrap_or_default(),
+                Err(refusal) => {
+                    tracing::warn!(code = refusal.code(), "an export was cut off");
+                    return;
+                }
+            };
         }
-    }
-}
-
-/// Whether the client is still there and takes what it asked for.
-async fn send(pieces: &Pieces, piece: Result<Bytes, CutOff>) -> bool {
-    match timeout(PIECE_TIME_MAX, pieces.send(piece)).await {
-        Ok(sent) => sent.is_ok(),
-        Err(_) => {
-            // The body must not end as if it were whole: what it waits in is full, so the end is told when there is room.
-            let _ = pieces.send(Err(CutOff)).await;
-            false
-        }
-    }
+    });
+    body
 }
 
 impl Endpoint for ReadHeads {
@@ -129,7 +102,7 @@ impl Endpoint for ReadHeads {
         let shown = |head: Head| AuditHead {
             stream: head.stream.to_string(),
             size: head.checkpoint.size,
-            root: STANDARD.encode(head.checkpoint.root),
+            root: head.checkpoint.root.to_string(),
             note: head.note,
         };
         Ok(answered.json(&AuditHeads { heads: heads.into_iter().map(shown).collect() }))

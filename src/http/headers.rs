@@ -123,12 +123,22 @@ fn malformed(why: &str) -> Refusal {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use hyper::header::HeaderValue;
 
     use super::*;
 
-    const TOKEN: &str = "cof_app_0000000000000000000000000000000000000000000_";
+    /// A well-formed token, of the random number zero.
+    pub(in crate::http) fn token() -> String {
+        let body = format!("cof_app_{}", "0".repeat(43));
+        let mut check = crc32fast::hash(body.as_bytes());
+        let mut digits = [0; 6];
+        for digit in digits.iter_mut().rev() {
+            *digit = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"[(check % 62) as usize];
+            check /= 62;
+        }
+        format!("{body}_{}", String::from_utf8_lossy(&digits))
+    }
 
     fn headers(name: &HeaderName, values: &[&[u8]]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -141,14 +151,7 @@ mod tests {
     /// Advisory F10.
     #[test]
     fn only_a_whole_token_is_a_token() {
-        let body = TOKEN.trim_end_matches('_');
-        let mut check = crc32fast::hash(body.as_bytes());
-        let mut digits = [0; 6];
-        for digit in digits.iter_mut().rev() {
-            *digit = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"[(check % 62) as usize];
-            check /= 62;
-        }
-        let token = format!("{TOKEN}{}", String::from_utf8_lossy(&digits));
+        let token = token();
         let shown = |values: &[&str]| {
             let values: Vec<&[u8]> = values.iter().map(|value| value.as_bytes()).collect();
             credential(&headers(&AUTHORIZATION, &values))

@@ -16,7 +16,7 @@ use super::headers;
 use super::problem::Fault;
 use super::reply::Reply;
 use crate::door::{Credential, Request, RequestId};
-use crate::operations::ShowStatus;
+use crate::operations::status::ReadStatus;
 
 /// Every route that needs no token.
 #[rustfmt::skip]
@@ -77,7 +77,7 @@ fn status(app: &Arc<App>, parts: &Parts, source: IpAddr, id: RequestId) -> Begun
             };
             let (door, full) = (unsealed.door.clone(), full(unsealed));
             Begun::Running(Finish::new(Box::pin(async move {
-                let shown = match door.run(request, ShowStatus).await {
+                let shown = match door.run(request, ReadStatus).await {
                     Ok(_) => full,
                     Err(_) => bare(false),
                 };

@@ -5,7 +5,9 @@
 
 use std::io::{self, Write};
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
@@ -16,6 +18,7 @@ use hyper::header::{
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use crate::door::RequestId;
@@ -26,6 +29,8 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const HEADERS_EXPECTED: usize = 12;
 /// What a body's buffer begins with, in bytes: most secrets fit.
 const BODY_BYTES_EXPECTED: usize = 512;
+/// A client that takes no piece of a stream for so long is left behind.
+const PIECE_TIME_MAX: Duration = Duration::from_secs(60);
 /// Pieces of a stream that wait for a slow client.
 const STREAM_PIECES_MAX: usize = 4;
 
@@ -125,17 +130,53 @@ impl Write for WipedBuffer {
 pub enum Body {
     /// All of it; `None` once it was sent.
     Full(Option<Bytes>),
-    /// Piece by piece, and what is held until the last one.
-    Stream(mpsc::Receiver<Result<Bytes, CutOff>>, Option<Box<dyn Send + Sync>>),
+    /// Piece by piece.
+    Stream(Stream),
 }
+
+/// The reading end of a body that comes in pieces.
+pub struct Stream {
+    pieces: mpsc::Receiver<Option<Bytes>>,
+    held: Weak<OnceLock<Held>>,
+    ended: bool,
+}
+
+/// Something that is kept until a stream's writer has done.
+type Held = Box<dyn Send + Sync>;
 
 /// A stream ended before its end: the connection is closed without saying that all was said.
 #[derive(Debug, thiserror::Error)]
 #[error("the answer was cut off")]
 pub struct CutOff;
 
-/// The writing end of a streamed body.
-pub type Pieces = mpsc::Sender<Result<Bytes, CutOff>>;
+/// The writing end of a streamed body. Dropped before [`Pieces::end`], it cuts the answer off.
+pub struct Pieces {
+    pieces: mpsc::Sender<Option<Bytes>>,
+    _held: Arc<OnceLock<Held>>,
+}
+
+impl Pieces {
+    /// Gives a piece to a client that takes it in time.
+    ///
+    /// # Errors
+    /// The client is gone, or took nothing for [`PIECE_TIME_MAX`].
+    pub async fn send(&self, piece: Bytes) -> Result<(), CutOff> {
+        self.give(Some(piece)).await
+    }
+
+    /// Says that all was said.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn end(self) -> Result<(), CutOff> {
+        self.give(None).await
+    }
+
+    async fn give(&self, piece: Option<Bytes>) -> Result<(), CutOff> {
+        let sent = timeout(PIECE_TIME_MAX, self.pieces.send(piece)).await;
+        sent.map_err(|_| CutOff)?.map_err(|_| CutOff)
+    }
+}
 
 impl Body {
     /// A whole body.
@@ -143,18 +184,41 @@ impl Body {
         Self::Full(Some(bytes))
     }
 
-    /// A body and its writing end. When the end is dropped, all was said; a [`CutOff`] says otherwise.
+    /// A body and its writing end.
     pub fn pieces() -> (Pieces, Self) {
-        let (sender, receiver) = mpsc::channel(STREAM_PIECES_MAX);
-        (sender, Self::Stream(receiver, None))
+        let (sender, pieces) = mpsc::channel(STREAM_PIECES_MAX);
+        let held = Arc::default();
+        let body = Self::Stream(Stream { pieces, held: Arc::downgrade(&held), ended: false });
+        (Pieces { pieces: sender, _held: held }, body)
     }
 
-    /// Holds something until a stream has ended; a whole body needs nothing more.
+    /// Keeps something until a stream's writer has done; a whole body needs it no more.
     pub(super) fn holding(self, held: impl Send + Sync + 'static) -> Self {
-        match self {
-            Self::Stream(pieces, None) => Self::Stream(pieces, Some(Box::new(held))),
-            body => body,
+        if let Self::Stream(stream) = &self
+            && let Some(place) = stream.held.upgrade()
+        {
+            let _ = place.set(Box::new(held));
         }
+        self
+    }
+}
+
+impl Stream {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        self.pieces.poll_recv(cx).map(|piece| match piece {
+            Some(Some(piece)) => Some(Ok(Frame::data(piece))),
+            Some(None) => {
+                self.ended = true;
+                None
+            }
+            None => {
+                self.ended = true;
+                Some(Err(CutOff))
+            }
+        })
     }
 }
 
@@ -167,7 +231,7 @@ impl HttpBody for Body {
             Self::Full(bytes) => {
                 Poll::Ready(bytes.take().filter(|bytes| !bytes.is_empty()).map(|bytes| Ok(Frame::data(bytes))))
             }
-            Self::Stream(pieces, _) => pieces.poll_recv(cx).map(|piece| piece.map(|piece| piece.map(Frame::data))),
+            Self::Stream(stream) => stream.poll_piece(cx),
         }
     }
 
@@ -216,12 +280,36 @@ mod tests {
         assert_eq!(body.len(), 10_002);
     }
 
-    #[tokio::test]
-    async fn a_stream_that_fails_is_no_whole_body() {
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_without_its_end_is_no_whole_body() {
         let (pieces, body) = Body::pieces();
-        pieces.send(Ok(Bytes::from_static(b"half"))).await.expect("a reader");
-        pieces.send(Err(CutOff)).await.expect("a reader");
+        pieces.send(Bytes::from_static(b"all")).await.expect("a reader");
+        pieces.end().await.expect("a reader");
+        assert_eq!(body.collect().await.expect("whole").to_bytes(), "all");
+
+        let (pieces, body) = Body::pieces();
+        pieces.send(Bytes::from_static(b"half")).await.expect("a reader");
         drop(pieces);
         assert!(body.collect().await.is_err());
+
+        let (pieces, _stalled) = Body::pieces();
+        let mut given = 0;
+        while pieces.send(Bytes::from_static(b"x")).await.is_ok() {
+            given += 1;
+        }
+        assert_eq!(given, STREAM_PIECES_MAX, "a client that takes nothing is left behind");
+    }
+
+    #[tokio::test]
+    async fn what_is_held_is_held_until_the_writer_has_done() {
+        let held = Arc::new(());
+        let (pieces, body) = Body::pieces();
+        let body = body.holding(Arc::clone(&held));
+        assert_eq!(Arc::strong_count(&held), 2);
+        drop(pieces);
+        assert_eq!(Arc::strong_count(&held), 1);
+        drop(body);
+        drop(Body::full(Bytes::new()).holding(Arc::clone(&held)));
+        assert_eq!(Arc::strong_count(&held), 1);
     }
 }

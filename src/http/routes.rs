@@ -11,19 +11,21 @@ use super::finish::Running;
 use super::open::{OPEN_ROUTES, OpenRoute};
 use crate::door::Access;
 use crate::model::Action;
-use crate::operations::{
-    CreateEnvironment, CreateProject, CreateToken, DeleteEnvironment, DeleteProject, DeleteRotation, DeleteSecret, DestroySecret,
-    ExportAudit, ExportBundle, FindAuditHeads, FindAuditKey, FindProject, ListAuditRecords, ListEnvironments, ListKeys,
-    ListProjects, ListSecrets, ListTokens, ReadHistory, ReadRotation, ReadSecret, RevokeToken, RewrapKeys, RotateKey, RotateNow,
-    SetRotation, TokenSelf, UndeleteSecret,
+use crate::operations::audit::{BundleLog, ExportLog, ReadHeads, ReadRecords, ReadVerifierKey};
+use crate::operations::keys::{ListKeys, RewrapKeys, RotateKey};
+use crate::operations::places::{
+    CreateEnvironment, CreateProject, DeleteEnvironment, DeleteProject, ListEnvironments, ListProjects, ReadProject,
 };
+use crate::operations::rotations::{DeleteRotation, ReadRotation, RotateNow, SetRotation};
+use crate::operations::secrets::{DeleteSecret, DestroySecret, ListSecrets, ReadHistory, ReadSecret, UndeleteSecret, WriteSecret};
+use crate::operations::tokens::{CreateToken, ListTokens, ReadOwnToken, RevokeToken};
 
 /// Every route through the door, below [`API_ROOT`]. The first that fits is taken.
 #[rustfmt::skip]
 pub static ROUTES: &[Route] = &[
     get::<ReadSecret>           ("/secrets/{project}/{environment}/{*path}"),
     put::<WriteSecret>          ("/secrets/{project}/{environment}/{*path}"),
-    patch::<PatchSecret>        ("/secrets/{project}/{environment}/{*path}"),
+    patch::<WriteSecret>        ("/secrets/{project}/{environment}/{*path}"),
     delete::<DeleteSecret>      ("/secrets/{project}/{environment}/{*path}"),
     get::<ListSecrets>          ("/secrets/{project}/{environment}"),
     get::<ReadHistory>          ("/history/{project}/{environment}/{*path}"),
@@ -37,7 +39,7 @@ pub static ROUTES: &[Route] = &[
 
     get::<ListProjects>         ("/projects"),
     post::<CreateProject>       ("/projects"),
-    get::<FindProject>          ("/projects/{project}"),
+    get::<ReadProject>          ("/projects/{project}"),
     delete::<DeleteProject>     ("/projects/{project}"),
     get::<ListEnvironments>     ("/projects/{project}/environments"),
     post::<CreateEnvironment>   ("/projects/{project}/environments"),
@@ -47,16 +49,16 @@ pub static ROUTES: &[Route] = &[
     post::<RotateKey>           ("/keys/{project}/{environment}/rotate"),
     post::<RewrapKeys>          ("/keys/{project}/{environment}/rewrap"),
 
-    get::<TokenSelf>            ("/tokens/self"),
+    get::<ReadOwnToken>         ("/tokens/self"),
     get::<ListTokens>           ("/tokens"),
     post::<CreateToken>         ("/tokens"),
     delete::<RevokeToken>       ("/tokens/{id}"),
 
-    get::<ListAuditRecords>     ("/audit/records"),
-    get::<ExportAudit>          ("/audit/export"),
-    get::<ExportBundle>         ("/audit/bundle"),
-    get::<FindAuditHeads>       ("/audit/head"),
-    get::<FindAuditKey>         ("/audit/key"),
+    get::<ReadRecords>          ("/audit/records"),
+    get::<ExportLog>            ("/audit/export"),
+    get::<BundleLog>            ("/audit/bundle"),
+    get::<ReadHeads>            ("/audit/head"),
+    get::<ReadVerifierKey>      ("/audit/key"),
 ];
 
 /// One line of the table.
