@@ -27,7 +27,11 @@ fn main() -> ExitCode {
         Err(error) => {
             // Help and version are answers; anything else is a mistake in how the command is used.
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { commands::USAGE } else { 0 });
+            return ExitCode::from(if error.use_stderr() {
+                commands::USAGE
+            } else {
+                0
+            });
         }
     };
     match arguments.command.run(hardening) {

@@ -32,8 +32,14 @@ impl Check {
                 let _ = writeln!(out, "The store agrees with its keys and its audit log.");
                 Ok(())
             }
-            1 => Err(Failure::new(TAMPERED, "One row does not agree with the keys or the audit log.")),
-            rows => Err(Failure::new(TAMPERED, format!("{rows} rows do not agree with the keys or the audit log."))),
+            1 => Err(Failure::new(
+                TAMPERED,
+                "One row does not agree with the keys or the audit log.",
+            )),
+            rows => Err(Failure::new(
+                TAMPERED,
+                format!("{rows} rows do not agree with the keys or the audit log."),
+            )),
         }
     }
 }
@@ -45,11 +51,16 @@ async fn check(config: &Config) -> Result<Vec<String>, Failure> {
         Some(root) => root,
         None => {
             let given = terminal::passphrase("Passphrase: ")?;
-            sealed.root_by_passphrase(given).await?.map_err(Failure::failed)?
+            sealed
+                .root_by_passphrase(given)
+                .await?
+                .map_err(Failure::failed)?
         }
     };
     let keys = sealed.open(root)?;
-    door::check(&store, &keys).await.map_err(|error| Failure::failed(error.0))
+    door::check(&store, &keys)
+        .await
+        .map_err(|error| Failure::failed(error.0))
 }
 
 #[derive(Args)]
@@ -65,7 +76,10 @@ impl Migrate {
             let store = node::open_store(&config).await?;
             node::migrate(&store).await
         })?;
-        println!("The store has this server's schema, {}.", coffer::store::SCHEMA);
+        println!(
+            "The store has this server's schema, {}.",
+            coffer::store::SCHEMA
+        );
         Ok(())
     }
 }

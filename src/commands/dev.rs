@@ -10,7 +10,9 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use coffer::config::{Config, Database, DatabaseUrl, Log, LogFormat, LogLevel, READERS_DEFAULT, SealSource};
+use coffer::config::{
+    Config, Database, DatabaseUrl, Log, LogFormat, LogLevel, READERS_DEFAULT, SealSource,
+};
 use coffer::crypto::{Hardening, PlainToken};
 use coffer::door::{Credential, Door, Request};
 use coffer::http::tls::{CertificateFiles, Certificates};
@@ -62,18 +64,27 @@ async fn start(data: &DataDir, config: Config, ttl: Ttl) -> Result<Server, Failu
     // From here on no other server uses this directory.
     let last = dev_env::put_aside(&data.0)?;
     certificates::make(&data.0, config.listen, ground.clock.now())?;
-    let files = CertificateFiles { certificate: config.certificate.clone(), key: config.key.clone() };
+    let files = CertificateFiles {
+        certificate: config.certificate.clone(),
+        key: config.key.clone(),
+    };
     let certificates = Certificates::load(files).map_err(Failure::failed)?;
     let (sealed, first) = match ground.sealed().await? {
         Some(sealed) => (sealed, None),
         None => {
             let node = "dev".parse().expect("a name");
             let first = ground.found(&config.seal, None, node, ttl).await?;
-            let sealed = ground.sealed().await?.ok_or_else(super::node::not_founded)?;
+            let sealed = ground
+                .sealed()
+                .await?
+                .ok_or_else(super::node::not_founded)?;
             (sealed, Some(first))
         }
     };
-    let root = sealed.root(&config.seal).await?.ok_or_else(super::node::not_founded)?;
+    let root = sealed
+        .root(&config.seal)
+        .await?
+        .ok_or_else(super::node::not_founded)?;
     let (door, facts) = serve::open(ground, &sealed, root, &config, Accepted::default()).await?;
     let token = match first {
         Some(first) => first,
@@ -86,12 +97,27 @@ async fn start(data: &DataDir, config: Config, ttl: Ttl) -> Result<Server, Failu
 }
 
 /// The last server's token while it lives; a new one, as the first was, when it does not.
-async fn living_token(door: &Door, last: Option<PlainToken>, ttl: Ttl) -> Result<PlainToken, Failure> {
-    let failed = |what: &str, refusal: coffer::model::Refusal| Failure::failed(format!("The token could not be {what} ({}).", refusal.code()));
+async fn living_token(
+    door: &Door,
+    last: Option<PlainToken>,
+    ttl: Ttl,
+) -> Result<PlainToken, Failure> {
+    let failed = |what: &str, refusal: coffer::model::Refusal| {
+        Failure::failed(format!(
+            "The token could not be {what} ({}).",
+            refusal.code()
+        ))
+    };
     if let Some(last) = last {
         // Asked as any bearer asks, and recorded as such.
         let shown = Credential::of_token(last.expose().as_bytes());
-        let request = Request { credential: shown, id: door.request_id(), source: None, user_agent: None, metadata: None };
+        let request = Request {
+            credential: shown,
+            id: door.request_id(),
+            source: None,
+            user_agent: None,
+            metadata: None,
+        };
         match door.run(request, ReadOwnToken).await {
             Ok(_) => return Ok(last),
             Err(coffer::model::Refusal::Unauthenticated(_)) => {}
@@ -99,7 +125,9 @@ async fn living_token(door: &Door, last: Option<PlainToken>, ttl: Ttl) -> Result
         }
     }
     let minted = door.run_system("dev", MintFirstToken { ttl }).await;
-    minted.map(|answer| answer.reply).map_err(|refusal| failed("made", refusal))
+    minted
+        .map(|answer| answer.reply)
+        .map_err(|refusal| failed("made", refusal))
 }
 
 fn greet(address: SocketAddr, file: &Path) {
@@ -120,19 +148,34 @@ pub struct DataDir(PathBuf);
 impl DataDir {
     /// The one that is named, or the user's own.
     pub fn find(named: Option<PathBuf>) -> Result<Self, Failure> {
-        let of = |variable| std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+        let of = |variable| {
+            std::env::var_os(variable)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+        };
         let own = || of("XDG_DATA_HOME").or_else(|| Some(of("HOME")?.join(".local/share")));
         let path = match named {
             Some(path) => path,
-            None => own().ok_or_else(|| Failure::usage("There is no home directory: name one with --data DIR."))?.join("coffer-dev"),
+            None => own()
+                .ok_or_else(|| {
+                    Failure::usage("There is no home directory: name one with --data DIR.")
+                })?
+                .join("coffer-dev"),
         };
-        let path = std::path::absolute(&path).map_err(|error| Failure::usage(format!("{} is no directory ({error}).", path.display())))?;
+        let path = std::path::absolute(&path).map_err(|error| {
+            Failure::usage(format!("{} is no directory ({error}).", path.display()))
+        })?;
         Ok(Self(path))
     }
 
     fn make(&self) -> Result<(), Failure> {
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.0);
-        made.map_err(|error| Failure::failed(format!("{} cannot be made ({error}).", self.0.display())))
+        let made = DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.0);
+        made.map_err(|error| {
+            Failure::failed(format!("{} cannot be made ({error}).", self.0.display()))
+        })
     }
 
     /// The configuration of a server that keeps everything here.
@@ -142,12 +185,18 @@ impl DataDir {
             listen,
             node: None,
             state_dir: at("state"),
-            database: Database { url: DatabaseUrl::Sqlite(at("coffer.db")), readers: READERS_DEFAULT },
+            database: Database {
+                url: DatabaseUrl::Sqlite(at("coffer.db")),
+                readers: READERS_DEFAULT,
+            },
             certificate: at(certificates::CERTIFICATE),
             key: at(certificates::KEY),
             seal: SealSource::File(at("root.key")),
             trusted_proxies: Vec::new(),
-            log: Log { level: LogLevel::Info, format: LogFormat::Text },
+            log: Log {
+                level: LogLevel::Info,
+                format: LogFormat::Text,
+            },
             workers: None,
         }
     }
@@ -155,7 +204,9 @@ impl DataDir {
     /// Where the server of this directory listens, and with which certificate.
     pub fn listening(&self) -> Result<(SocketAddr, PathBuf), Failure> {
         let address = dev_env::address(&self.0);
-        let address = address.ok_or_else(|| Failure::new(super::UNAVAILABLE, "No server of this directory is ready."))?;
+        let address = address.ok_or_else(|| {
+            Failure::new(super::UNAVAILABLE, "No server of this directory is ready.")
+        })?;
         Ok((address, self.0.join(certificates::CERTIFICATE)))
     }
 }

@@ -19,13 +19,18 @@ const LAST: &str = "dev.env.last";
 /// Puts the last server's file aside, and gives the token in it, if there is one.
 pub fn put_aside(data: &Path) -> Result<Option<PlainToken>, Failure> {
     let (current, last) = (data.join(CURRENT), data.join(LAST));
-    let refused = |path: &PathBuf, error: std::io::Error| Failure::failed(format!("{} cannot be used ({error}).", path.display()));
+    let refused = |path: &PathBuf, error: std::io::Error| {
+        Failure::failed(format!("{} cannot be used ({error}).", path.display()))
+    };
     match fs::rename(&current, &last) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(refused(&current, error)),
         _ => {}
     }
     match fs::read_to_string(&last).map(Zeroizing::new) {
-        Ok(text) => Ok(value_of(&text, "COFFER_TOKEN").and_then(|token| PlainToken::parse(token.as_bytes()))),
+        Ok(text) => {
+            Ok(value_of(&text, "COFFER_TOKEN")
+                .and_then(|token| PlainToken::parse(token.as_bytes())))
+        }
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(refused(&last, error)),
     }
@@ -35,7 +40,9 @@ pub fn put_aside(data: &Path) -> Result<Option<PlainToken>, Failure> {
 pub fn write(data: &Path, address: SocketAddr, token: &PlainToken) -> Result<PathBuf, Failure> {
     let path = data.join(CURRENT);
     let ca = data.join(certificates::CA);
-    let ca = ca.to_str().ok_or_else(|| Failure::failed("The data directory's name is not UTF-8: choose another."))?;
+    let ca = ca.to_str().ok_or_else(|| {
+        Failure::failed("The data directory's name is not UTF-8: choose another.")
+    })?;
     let text = format!(
         "COFFER_ADDR=https://{address}\nCOFFER_CACERT={}\nCOFFER_TOKEN={}\n",
         quoted(ca),
@@ -48,17 +55,25 @@ pub fn write(data: &Path, address: SocketAddr, token: &PlainToken) -> Result<Pat
 /// The address in the file of a server that is ready.
 pub fn address(data: &Path) -> Option<SocketAddr> {
     let text = Zeroizing::new(fs::read_to_string(data.join(CURRENT)).ok()?);
-    value_of(&text, "COFFER_ADDR")?.strip_prefix("https://")?.parse().ok()
+    value_of(&text, "COFFER_ADDR")?
+        .strip_prefix("https://")?
+        .parse()
+        .ok()
 }
 
 fn value_of<'a>(text: &'a str, key: &str) -> Option<&'a str> {
-    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+    text.lines()
+        .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
 }
 
 /// A path as a shell reads it; plain when it can be, for readers that are no shell.
 fn quoted(path: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+@:,=".contains(&byte);
-    if path.bytes().all(plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) }
+    if path.bytes().all(plain) {
+        path.to_owned()
+    } else {
+        format!("'{}'", path.replace('\'', r"'\''"))
+    }
 }
 
 #[cfg(test)]
@@ -77,7 +92,10 @@ mod tests {
         let token = PlainToken::generate(&SystemEntropy, TokenKind::Root);
         let address = "127.0.0.1:8200".parse().expect("an address");
         let path = write(data.path(), address, &token).expect("written");
-        assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&path).expect("there").permissions().mode() & 0o777,
+            0o600
+        );
         assert_eq!(super::address(data.path()), Some(address));
         let text = fs::read_to_string(&path).expect("text");
         assert_eq!(text.lines().count(), 3, "{text}");

@@ -47,13 +47,24 @@ impl Health {
             }
             None => dev::DataDir::find(self.data)?.listening()?,
         };
-        let not_ready = |why: &str| Failure::new(UNAVAILABLE, format!("The server at {address} is not ready: {why}."));
+        let not_ready = |why: &str| {
+            Failure::new(
+                UNAVAILABLE,
+                format!("The server at {address} is not ready: {why}."),
+            )
+        };
         let chain = read_chain(&certificate).map_err(Failure::usage)?;
-        let own = chain.into_iter().next().ok_or_else(|| not_ready("it has no certificate"))?;
-        let asked = runtime(None)?.block_on(async { timeout(TIME_MAX, ask(reachable(address), own)).await });
+        let own = chain
+            .into_iter()
+            .next()
+            .ok_or_else(|| not_ready("it has no certificate"))?;
+        let asked = runtime(None)?
+            .block_on(async { timeout(TIME_MAX, ask(reachable(address), own)).await });
         match asked {
             Ok(Ok(true)) => Ok(()),
-            Ok(Ok(false)) => Err(not_ready("it is sealed, stopping, or its store does not record")),
+            Ok(Ok(false)) => Err(not_ready(
+                "it is sealed, stopping, or its store does not record",
+            )),
             Ok(Err(_)) => Err(not_ready("it does not answer with its certificate")),
             Err(_) => Err(not_ready("it does not answer in time")),
         }
@@ -71,13 +82,23 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 async fn ask(address: SocketAddr, own: CertificateDer<'static>) -> std::io::Result<bool> {
-    let verifier = Arc::new(Pinned { own, provider: provider() });
+    let verifier = Arc::new(Pinned {
+        own,
+        provider: provider(),
+    });
     let builder = ClientConfig::builder_with_provider(provider());
-    let builder = builder.with_safe_default_protocol_versions().map_err(std::io::Error::other)?;
-    let config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+    let builder = builder
+        .with_safe_default_protocol_versions()
+        .map_err(std::io::Error::other)?;
+    let config = builder
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
     let stream = TcpStream::connect(address).await?;
     let connector = TlsConnector::from(Arc::new(config));
-    let mut stream = connector.connect(ServerName::IpAddress(address.ip().into()), stream).await?;
+    let mut stream = connector
+        .connect(ServerName::IpAddress(address.ip().into()), stream)
+        .await?;
     stream.write_all(ASK).await?;
     let mut answer = [0; READY.len()];
     stream.read_exact(&mut answer).await?;
@@ -113,7 +134,12 @@ impl ServerCertVerifier for Pinned {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            certificate,
+            signed,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -122,11 +148,18 @@ impl ServerCertVerifier for Pinned {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            certificate,
+            signed,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }
 

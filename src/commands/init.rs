@@ -33,11 +33,14 @@ impl Init {
     pub fn run(self) -> Result<(), Failure> {
         let config = self.config.read()?;
         let outlet = Outlet::open(self.token_file.as_deref())?;
-        let founded = passphrase(&config).and_then(|given| runtime(None)?.block_on(found(&config, given, self.ttl)));
+        let founded = passphrase(&config)
+            .and_then(|given| runtime(None)?.block_on(found(&config, given, self.ttl)));
         match founded {
             Ok(token) => {
                 outlet.give(token.expose())?;
-                eprintln!("The cluster is founded. Keep the token safe: it is not shown again. Next: coffer-server serve.");
+                eprintln!(
+                    "The cluster is founded. Keep the token safe: it is not shown again. Next: coffer-server serve."
+                );
                 Ok(())
             }
             Err(failure) => {
@@ -55,14 +58,24 @@ fn passphrase(config: &Config) -> Result<Option<SecretBytes>, Failure> {
     }
 }
 
-async fn found(config: &Config, given: Option<SecretBytes>, ttl: Ttl) -> Result<coffer::crypto::PlainToken, Failure> {
+async fn found(
+    config: &Config,
+    given: Option<SecretBytes>,
+    ttl: Ttl,
+) -> Result<coffer::crypto::PlainToken, Failure> {
     let ground = Ground::open(config).await?;
     // Said before a key file is made for nothing; the transaction itself decides.
     if ground.sealed().await?.is_some() {
-        return Err(Failure::failed("This store already holds a cluster: start it with coffer-server serve."));
+        return Err(Failure::failed(
+            "This store already holds a cluster: start it with coffer-server serve.",
+        ));
     }
     let kept = ground.state_dir.node().ok().flatten();
-    let node = config.node.clone().or(kept).unwrap_or_else(|| ground.new_node_name());
+    let node = config
+        .node
+        .clone()
+        .or(kept)
+        .unwrap_or_else(|| ground.new_node_name());
     ground.found(&config.seal, given, node, ttl).await
 }
 
@@ -78,7 +91,10 @@ pub fn duration(text: &str) -> Result<Ttl, String> {
         _ => return Err(wrong()),
     };
     let digits = &text[..text.len() - 1];
-    let number: u64 = Some(digits).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_digit())).and_then(|digits| digits.parse().ok()).ok_or_else(wrong)?;
+    let number: u64 = Some(digits)
+        .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()))
+        .and_then(|digits| digits.parse().ok())
+        .ok_or_else(wrong)?;
     let ttl = Ttl::seconds(number.checked_mul(factor).ok_or_else(wrong)?);
     if ttl < Ttl::seconds(60) || ttl > Ttl::MAX {
         return Err("a token lives between a minute and a hundred years".to_owned());
@@ -95,7 +111,20 @@ mod tests {
         assert_eq!(duration("90s"), Ok(Ttl::seconds(90)));
         assert_eq!(duration("30d"), Ok(Ttl::days(30)));
         assert_eq!(duration(FIRST_TOKEN_TTL), Ok(Ttl::days(365)));
-        for bad in ["", "d", "30", "30w", "-1d", "+1d", "1.5h", "1 d", "59s", "99999d", "99999999999999999999d", "1é"] {
+        for bad in [
+            "",
+            "d",
+            "30",
+            "30w",
+            "-1d",
+            "+1d",
+            "1.5h",
+            "1 d",
+            "59s",
+            "99999d",
+            "99999999999999999999d",
+            "1é",
+        ] {
             assert!(duration(bad).is_err(), "{bad}");
         }
     }

@@ -21,14 +21,25 @@ pub fn begin(log: Log) {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
-    let ours = Targets::new().with_target("coffer", level).with_default(LevelFilter::ERROR);
-    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let ours = Targets::new()
+        .with_target("coffer", level)
+        .with_default(LevelFilter::ERROR);
+    let lines = fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     let lines = match log.format {
-        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
+        LogFormat::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .boxed(),
         LogFormat::Text => lines.with_target(false).boxed(),
     };
     // A second call changes nothing: the first one's lines go on.
-    let _ = tracing_subscriber::registry().with(lines.with_filter(ours)).try_init();
+    let _ = tracing_subscriber::registry()
+        .with(lines.with_filter(ours))
+        .try_init();
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
         tracing::error!(place, "this is a mistake in Coffer: a part of it panicked");
@@ -42,6 +53,8 @@ pub fn warn_of(hardening: Hardening) {
         tracing::warn!("{reason}");
     }
     if !hardening.undumpable || !hardening.no_core {
-        tracing::warn!("other processes of this user may read this one's memory, or a crash may write it down");
+        tracing::warn!(
+            "other processes of this user may read this one's memory, or a crash may write it down"
+        );
     }
 }

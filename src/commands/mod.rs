@@ -43,7 +43,10 @@ pub struct Failure {
 
 impl Failure {
     fn new(code: u8, sentence: impl fmt::Display) -> Self {
-        Self { code, sentence: sentence.to_string() }
+        Self {
+            code,
+            sentence: sentence.to_string(),
+        }
     }
 
     fn failed(sentence: impl fmt::Display) -> Self {
@@ -112,7 +115,9 @@ impl ConfigFile {
             Ok(url) => Some(url),
             Err(std::env::VarError::NotPresent) => None,
             Err(std::env::VarError::NotUnicode(_)) => {
-                return Err(Failure::usage(format!("The variable {DATABASE_URL_VARIABLE} is not UTF-8.")));
+                return Err(Failure::usage(format!(
+                    "The variable {DATABASE_URL_VARIABLE} is not UTF-8."
+                )));
             }
         };
         Config::read(&self.config, database_url.as_deref()).map_err(Failure::usage)
@@ -150,5 +155,7 @@ fn runtime(config: Option<&Config>) -> Result<Runtime, Failure> {
         builder.worker_threads(workers.get());
     }
     let runtime = builder.enable_all().build();
-    runtime.map_err(|error| Failure::failed(format!("The server's threads cannot be started ({error}).")))
+    runtime.map_err(|error| {
+        Failure::failed(format!("The server's threads cannot be started ({error})."))
+    })
 }

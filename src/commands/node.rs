@@ -68,7 +68,13 @@ impl Ground {
     }
 
     /// Founds a cluster and gives its first token.
-    pub async fn found(&self, seal: &SealSource, given: Option<SecretBytes>, node: Name, ttl: Ttl) -> Result<PlainToken, Failure> {
+    pub async fn found(
+        &self,
+        seal: &SealSource,
+        given: Option<SecretBytes>,
+        node: Name,
+        ttl: Ttl,
+    ) -> Result<PlainToken, Failure> {
         let cluster = ClusterId::new(self.clock.now(), self.ten_bytes());
         let place = RootPlace::of(cluster);
         let (root, record) = match seal {
@@ -95,7 +101,13 @@ impl Ground {
     }
 
     /// Opens the keys, takes the node's place, and gives its door.
-    pub async fn start(self, sealed: &Sealed, root: RootKey, config: &Config, accepted: Accepted) -> Result<Door, Failure> {
+    pub async fn start(
+        self,
+        sealed: &Sealed,
+        root: RootKey,
+        config: &Config,
+        accepted: Accepted,
+    ) -> Result<Door, Failure> {
         let starting = Starting {
             keys: sealed.open(root)?,
             store: self.store,
@@ -111,8 +123,13 @@ impl Ground {
 
     /// A name for a node that was given none.
     pub fn new_node_name(&self) -> Name {
-        let text: String = self.ten_bytes()[..5].iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("node-{text}").parse().expect("letters, digits and a hyphen are a name")
+        let text: String = self.ten_bytes()[..5]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        format!("node-{text}")
+            .parse()
+            .expect("letters, digits and a hyphen are a name")
     }
 
     fn ten_bytes(&self) -> [u8; 10] {
@@ -124,36 +141,61 @@ impl Ground {
 
 impl Sealed {
     pub async fn find(store: &Store) -> Result<Option<Self>, Failure> {
-        let Some(world) = store.find_world().await.map_err(told)? else { return Ok(None) };
+        let Some(world) = store.find_world().await.map_err(told)? else {
+            return Ok(None);
+        };
         if world.schema != store::SCHEMA {
             let (schema, known) = (world.schema, store::SCHEMA);
-            return Err(Failure::failed(format!("The store has schema {schema}, and this server knows {known}: run coffer-server migrate of the newer one.")));
+            return Err(Failure::failed(format!(
+                "The store has schema {schema}, and this server knows {known}: run coffer-server migrate of the newer one."
+            )));
         }
         let mut reader = store.reader().await.map_err(told)?;
         let keys = reader.list_keys([0; 16]).await.map_err(told)?.value;
         let record = keys.iter().find(|row| row.kind == KeyKind::Seal);
-        let record = record.ok_or(SealError::Damaged).and_then(|row| SealRecord::parse(&row.wrapped));
-        Ok(Some(Self { cluster: world.cluster, record: record.map_err(Failure::failed)?, keys }))
+        let record = record
+            .ok_or(SealError::Damaged)
+            .and_then(|row| SealRecord::parse(&row.wrapped));
+        Ok(Some(Self {
+            cluster: world.cluster,
+            record: record.map_err(Failure::failed)?,
+            keys,
+        }))
     }
 
     /// The root key, if the configuration says where it is; nothing when an operator has to give the passphrase.
     pub async fn root(&self, seal: &SealSource) -> Result<Option<RootKey>, Failure> {
         let place = RootPlace::of(self.cluster);
         match seal {
-            SealSource::File(path) => file::open(&self.record, place, path).map(Some).map_err(Failure::failed),
+            SealSource::File(path) => file::open(&self.record, place, path)
+                .map(Some)
+                .map_err(Failure::failed),
             SealSource::Passphrase(Some(path)) => {
                 let phrase = file::read_passphrase(path).map_err(Failure::failed)?;
-                self.root_by_passphrase(phrase).await?.map(Some).map_err(Failure::failed)
+                self.root_by_passphrase(phrase)
+                    .await?
+                    .map(Some)
+                    .map_err(Failure::failed)
             }
             SealSource::Passphrase(None) => {
                 // Said at once, and not only to the operator who comes to unseal.
-                if self.record.name() == "passphrase" { Ok(None) } else { Err(Failure::failed(SealError::OtherSeal { stored: self.record.name(), configured: "passphrase" })) }
+                if self.record.name() == "passphrase" {
+                    Ok(None)
+                } else {
+                    Err(Failure::failed(SealError::OtherSeal {
+                        stored: self.record.name(),
+                        configured: "passphrase",
+                    }))
+                }
             }
         }
     }
 
     /// The root key by its passphrase; the inner error is the operator's to hear.
-    pub async fn root_by_passphrase(&self, phrase: SecretBytes) -> Result<Result<RootKey, SealError>, Failure> {
+    pub async fn root_by_passphrase(
+        &self,
+        phrase: SecretBytes,
+    ) -> Result<Result<RootKey, SealError>, Failure> {
         let (record, place) = (self.record.clone(), RootPlace::of(self.cluster));
         slow(move || passphrase::open(&record, place, &phrase)).await
     }
@@ -173,7 +215,11 @@ pub async fn open_store(config: &Config) -> Result<Store, Failure> {
         DatabaseUrl::Postgres(url) => store::DatabaseUrl::Postgres(url.clone()),
     };
     let readers = config.database.readers.get();
-    let settings = DatabaseSettings { url, readers, accept_fsync_off: accepts_fsync_off() };
+    let settings = DatabaseSettings {
+        url,
+        readers,
+        accept_fsync_off: accepts_fsync_off(),
+    };
     Store::open(&settings).await.map_err(told)
 }
 
@@ -192,7 +238,9 @@ fn passphrase_of(file: Option<&Path>, given: Option<SecretBytes>) -> Result<Secr
     match (file, given) {
         (Some(path), _) => file::read_passphrase(path).map_err(Failure::failed),
         (None, Some(given)) => Ok(given),
-        (None, None) => Err(Failure::usage("The seal needs a passphrase: set seal.passphrase_file, or run this on a terminal.")),
+        (None, None) => Err(Failure::usage(
+            "The seal needs a passphrase: set seal.passphrase_file, or run this on a terminal.",
+        )),
     }
 }
 
@@ -217,5 +265,8 @@ pub fn not_founded() -> Failure {
 
 /// The node has lost its stream.
 pub fn fenced() -> Failure {
-    Failure::new(UNAVAILABLE, "Another server has taken this node's audit stream: this one has stopped.")
+    Failure::new(
+        UNAVAILABLE,
+        "Another server has taken this node's audit stream: this one has stopped.",
+    )
 }

@@ -48,7 +48,10 @@ impl Serve {
         let config = self.config.read()?;
         log::begin(config.log);
         log::warn_of(hardening);
-        let accepted = Accepted { rollback: self.accept_rollback, clock: self.accept_clock };
+        let accepted = Accepted {
+            rollback: self.accept_rollback,
+            clock: self.accept_clock,
+        };
         let runtime = runtime(Some(&config))?;
         let ended = runtime.block_on(serve(config, accepted));
         runtime.shutdown_timeout(THREADS_TIME_MAX);
@@ -66,7 +69,10 @@ async fn serve(config: Config, accepted: Accepted) -> Result<(), Failure> {
 }
 
 async fn start(config: Config, accepted: Accepted) -> Result<Server, Failure> {
-    let files = CertificateFiles { certificate: config.certificate.clone(), key: config.key.clone() };
+    let files = CertificateFiles {
+        certificate: config.certificate.clone(),
+        key: config.key.clone(),
+    };
     let certificates = Certificates::load(files).map_err(Failure::usage)?;
     let ground = Ground::open(&config).await?;
     let sealed = ground.sealed().await?.ok_or_else(node::not_founded)?;
@@ -83,7 +89,10 @@ async fn start(config: Config, accepted: Accepted) -> Result<Server, Failure> {
             operator.tell(opened.as_ref().err()).await;
             let (door, facts) = opened?;
             server.app.unseal(door.clone(), facts);
-            Ok(Server { door: Some(door), ..server })
+            Ok(Server {
+                door: Some(door),
+                ..server
+            })
         }
     }
 }
@@ -98,7 +107,12 @@ pub async fn open(
 ) -> Result<(Door, NodeFacts), Failure> {
     let (state_dir, store) = (Arc::clone(&ground.state_dir), ground.store_name());
     let door = ground.start(sealed, root, config, accepted).await?;
-    let node = state_dir.node().ok().flatten().map(|node| node.to_string()).unwrap_or_default();
+    let node = state_dir
+        .node()
+        .ok()
+        .flatten()
+        .map(|node| node.to_string())
+        .unwrap_or_default();
     let facts = NodeFacts {
         version: env!("CARGO_PKG_VERSION"),
         node,
@@ -126,7 +140,12 @@ impl Server {
         certificates: Arc<Certificates>,
         opened: Option<(Door, NodeFacts)>,
     ) -> Result<Self, Failure> {
-        let taken = |error| Failure::failed(format!("The server cannot listen on {} ({error}).", config.listen));
+        let taken = |error| {
+            Failure::failed(format!(
+                "The server cannot listen on {} ({error}).",
+                config.listen
+            ))
+        };
         let listener = TcpListener::bind(config.listen).await.map_err(taken)?;
         let address = listener.local_addr().map_err(taken)?;
         let mut boot = [0; 8];
@@ -137,9 +156,21 @@ impl Server {
             door
         });
         let (stop, stopped) = watch::channel(false);
-        let http = tokio::spawn(server::serve(listener, certificates.server_config(), Arc::clone(&app), stopped));
+        let http = tokio::spawn(server::serve(
+            listener,
+            certificates.server_config(),
+            Arc::clone(&app),
+            stopped,
+        ));
         tracing::info!(%address, "listening");
-        Ok(Self { app, door, certificates, address, http, stop })
+        Ok(Self {
+            app,
+            door,
+            certificates,
+            address,
+            http,
+            stop,
+        })
     }
 
     fn reload(&self) {
@@ -172,7 +203,12 @@ impl Server {
             return Err(node::fenced());
         }
         let _ = self.http.await;
-        if timeout(JOBS_TIME_MAX, async { while jobs.join_next().await.is_some() {} }).await.is_err() {
+        if timeout(JOBS_TIME_MAX, async {
+            while jobs.join_next().await.is_some() {}
+        })
+        .await
+        .is_err()
+        {
             tracing::warn!("a job did not end in time");
         }
         if timeout(CLOSE_TIME_MAX, door.close()).await.is_err() {
@@ -191,7 +227,10 @@ pub struct Signals {
 
 impl Signals {
     pub fn new() -> Result<Self, Failure> {
-        let heard = |kind| signal(kind).map_err(|error| Failure::failed(format!("Signals cannot be heard ({error}).")));
+        let heard = |kind| {
+            signal(kind)
+                .map_err(|error| Failure::failed(format!("Signals cannot be heard ({error}).")))
+        };
         Ok(Self {
             terminate: heard(SignalKind::terminate())?,
             interrupt: heard(SignalKind::interrupt())?,

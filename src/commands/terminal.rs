@@ -18,7 +18,8 @@ use super::Failure;
 pub fn passphrase(prompt: &str) -> Result<SecretBytes, Failure> {
     if io::stdin().is_terminal() {
         let typed = rpassword::prompt_password(prompt);
-        let typed = typed.map_err(|error| Failure::failed(format!("The terminal cannot be read ({error}).")))?;
+        let typed = typed
+            .map_err(|error| Failure::failed(format!("The terminal cannot be read ({error}).")))?;
         return Ok(SecretBytes::from(typed));
     }
     let mut bytes = Zeroizing::new([0; PASSPHRASE_BYTES_MAX + 2]);
@@ -28,12 +29,18 @@ pub fn passphrase(prompt: &str) -> Result<SecretBytes, Failure> {
             Ok(0) => break,
             Ok(count) => length += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Failure::failed(format!("Standard input cannot be read ({error})."))),
+            Err(error) => {
+                return Err(Failure::failed(format!(
+                    "Standard input cannot be read ({error})."
+                )));
+            }
         }
     }
     let line = &bytes[..length];
     let line = line.strip_suffix(b"\n").unwrap_or(line);
-    Ok(SecretBytes::new(line.strip_suffix(b"\r").unwrap_or(line).to_vec()))
+    Ok(SecretBytes::new(
+        line.strip_suffix(b"\r").unwrap_or(line).to_vec(),
+    ))
 }
 
 /// A new passphrase: asked for twice on a terminal, where a mistake cannot be seen.
@@ -45,7 +52,9 @@ pub fn new_passphrase() -> Result<SecretBytes, Failure> {
         )));
     }
     if io::stdin().is_terminal() && passphrase("Once more: ")?.expose() != first.expose() {
-        return Err(Failure::usage("The two are not the same: nothing was done."));
+        return Err(Failure::usage(
+            "The two are not the same: nothing was done.",
+        ));
     }
     Ok(first)
 }
@@ -64,12 +73,21 @@ impl Outlet {
             return if io::stdout().is_terminal() {
                 Ok(Self::Terminal)
             } else {
-                Err(Failure::usage("The first token is shown on a terminal only: run this on one, or name a new file with --token-file."))
+                Err(Failure::usage(
+                    "The first token is shown on a terminal only: run this on one, or name a new file with --token-file.",
+                ))
             };
         };
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path);
         let file = file.map_err(|error| {
-            Failure::usage(format!("The token file {} cannot be made ({error}): name a file that does not exist yet.", path.display()))
+            Failure::usage(format!(
+                "The token file {} cannot be made ({error}): name a file that does not exist yet.",
+                path.display()
+            ))
         })?;
         Ok(Self::File(path.to_owned(), file))
     }

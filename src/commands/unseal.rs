@@ -31,7 +31,12 @@ const DONE: &str = "unsealed";
 
 /// Waits for an operator who brings the right passphrase.
 pub async fn wait(sealed: &Sealed, socket: &Path) -> Result<(RootKey, Operator), Failure> {
-    let refused = |error| Failure::failed(format!("The socket {} cannot be made ({error}).", socket.display()));
+    let refused = |error| {
+        Failure::failed(format!(
+            "The socket {} cannot be made ({error}).",
+            socket.display()
+        ))
+    };
     // A socket that is there is a dead server's: this one holds the state directory's lock.
     if let Err(error) = std::fs::remove_file(socket)
         && error.kind() != std::io::ErrorKind::NotFound
@@ -47,7 +52,9 @@ pub async fn wait(sealed: &Sealed, socket: &Path) -> Result<(RootKey, Operator),
             continue;
         };
         let mut operator = Operator(stream);
-        let Some(phrase) = operator.passphrase().await else { continue };
+        let Some(phrase) = operator.passphrase().await else {
+            continue;
+        };
         match sealed.root_by_passphrase(phrase).await? {
             Ok(root) => {
                 let _ = std::fs::remove_file(socket);
@@ -112,7 +119,10 @@ impl Unseal {
         let config = self.config.read()?;
         let socket = coffer::door::StateDir::socket_in(&config.state_dir);
         let absent = |error| {
-            let sentence = format!("No sealed server waits at {} ({error}): is it running, and sealed?", socket.display());
+            let sentence = format!(
+                "No sealed server waits at {} ({error}): is it running, and sealed?",
+                socket.display()
+            );
             Failure::new(UNAVAILABLE, sentence)
         };
         // Asked for first, so that no server waits while a person types.
@@ -121,16 +131,26 @@ impl Unseal {
         }
         let phrase = terminal::passphrase("Passphrase: ")?;
         let mut stream = std::os::unix::net::UnixStream::connect(&socket).map_err(absent)?;
-        let lost = |error| Failure::new(UNAVAILABLE, format!("The server did not answer ({error})."));
-        stream.write_all(phrase.expose()).and_then(|()| stream.shutdown(Shutdown::Write)).map_err(lost)?;
+        let lost =
+            |error| Failure::new(UNAVAILABLE, format!("The server did not answer ({error})."));
+        stream
+            .write_all(phrase.expose())
+            .and_then(|()| stream.shutdown(Shutdown::Write))
+            .map_err(lost)?;
         let mut answer = String::new();
-        stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer).map_err(lost)?;
+        stream
+            .take(ANSWER_BYTES_MAX)
+            .read_to_string(&mut answer)
+            .map_err(lost)?;
         match answer.as_str() {
             DONE => {
                 eprintln!("The server is unsealed.");
                 Ok(())
             }
-            "" => Err(Failure::new(UNAVAILABLE, "The server did not answer: try again.")),
+            "" => Err(Failure::new(
+                UNAVAILABLE,
+                "The server did not answer: try again.",
+            )),
             refused => Err(Failure::failed(refused)),
         }
     }

@@ -27,7 +27,10 @@ impl Operation for MintFirstToken {
 
     async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<PlainToken>, Refusal> {
         let root: Name = "root".parse().expect("root is a name");
-        let principal = view.find_application(&root).await?.ok_or(Refusal::NotFound)?;
+        let principal = view
+            .find_application(&root)
+            .await?
+            .ok_or(Refusal::NotFound)?;
         let plain = PlainToken::generate(cx.entropy, TokenKind::Root);
         let (id, mac) = id_of(cx.keys, &plain);
         let token = Token {
