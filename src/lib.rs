@@ -5,6 +5,8 @@ pub mod crypto;
 pub mod door;
 pub mod entropy;
 pub mod fault;
+pub mod jobs;
 pub mod model;
+pub mod operations;
 pub mod seal;
 pub mod store;

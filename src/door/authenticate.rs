@@ -3,6 +3,7 @@
 //!
 //! Invariant: a missing document anywhere in the chain refuses; nothing is allowed by absence.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use subtle::ConstantTimeEq;
@@ -25,7 +26,9 @@ pub(super) async fn authenticate(
         Credential::System(part) => Ok(Caller::System(part)),
         Credential::Missing => Err((Refusal::Unauthenticated(TokenProblem::Missing), None)),
         Credential::Malformed => Err((Refusal::Unauthenticated(TokenProblem::Invalid), None)),
-        Credential::Token(plain) => bearer(shared, plain, view, now).await.map(Caller::Bearer),
+        Credential::Token(plain) => bearer(shared, (plain, request.source), view, now)
+            .await
+            .map(Caller::Bearer),
     }
 }
 
@@ -38,7 +41,7 @@ pub(super) fn token_id(mac: &[u8; 32]) -> TokenId {
 
 async fn bearer(
     shared: &Shared,
-    plain: &PlainToken,
+    (plain, source): (&PlainToken, Option<IpAddr>),
     view: &View,
     now: Timestamp,
 ) -> Result<Bearer, (Refusal, Option<TokenId>)> {
@@ -46,11 +49,17 @@ async fn bearer(
     let id = token_id(hashed.bytes());
     let invalid = || Refusal::Unauthenticated(TokenProblem::Invalid);
     let named = |refusal| (refusal, Some(id));
-    let token = view
-        .find_token(id)
-        .await
-        .map_err(named)?
-        .ok_or_else(|| (invalid(), None))?;
+    if let Some(wait) = shared
+        .strangers
+        .over(source, now)
+        .filter(|_| !view.knows_token(id))
+    {
+        return Err((Refusal::TooMany(wait), None));
+    }
+    let Some(token) = view.find_token(id).await.map_err(named)? else {
+        shared.strangers.note(source, now);
+        return Err((invalid(), None));
+    };
     if !bool::from(token.mac.ct_eq(hashed.bytes())) {
         return Err((invalid(), None));
     }

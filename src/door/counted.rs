@@ -45,7 +45,7 @@ impl Turned {
 pub(super) struct Counted(Mutex<HashMap<(Option<IpAddr>, Turned), u64>>);
 
 impl Counted {
-    fn count(&self, source: Option<IpAddr>, why: Turned) {
+    pub(super) fn count(&self, source: Option<IpAddr>, why: Turned) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let key = if counts.len() < SOURCES_MAX || counts.contains_key(&(source, why)) {
             source

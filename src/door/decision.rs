@@ -56,6 +56,27 @@ impl<R> Decision<R> {
         self
     }
 
+    /// Says one thing more in the record, beside what the client sent. Its key begins with `coffer.`, a client's does not.
+    #[must_use]
+    pub fn say(mut self, key: &'static str, what: impl ToString) -> Self {
+        self.metadata
+            .get_or_insert_default()
+            .insert(key.to_owned(), what.to_string());
+        self
+    }
+
+    /// Answers with another reply.
+    pub fn with<S>(self, reply: S) -> Decision<S> {
+        Decision {
+            reply,
+            status: self.status,
+            version: self.version,
+            digest: self.digest,
+            metadata: self.metadata,
+            changes: self.changes,
+        }
+    }
+
     /// Touches a ref beyond those of the rows.
     #[must_use]
     pub fn touch(mut self, touched: Ref) -> Self {

@@ -143,7 +143,7 @@ pub(super) fn token(cx: &Cx<'_>, token: &Token) -> Result<DocumentRow, CryptoErr
         name: token.id.to_string(),
         sealed_name: "",
         grave: token.revoked_at.is_some(),
-        due: Some(token.expires_at),
+        due: Some(token.died_at()),
     };
     seal(cx, row, token)
 }

@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::authenticate::authenticate;
+use super::counted::Turned;
 use super::history::Relied;
 use super::operation::{Caller, Cx, Operation};
 use super::shared::Shared;
@@ -116,12 +117,16 @@ impl<O: Operation> Attempt<O> {
                 }
             }
         };
-        let decision = match decision {
-            // Nothing was decided: the store could not be asked, so there is nothing to record.
-            Err(Refusal::Unavailable(why)) => return Err(Refusal::Unavailable(why)),
-            decision => decision,
-        };
-        Ok(finish(record, view.into_relied(), decision))
+        match decision {
+            // The store could not be asked: nothing was decided, and nothing can be recorded.
+            Err(Refusal::Unavailable(why)) => Err(Refusal::Unavailable(why)),
+            // One unknown token too many from one source: counted, without a look-up or a record.
+            Err(Refusal::TooMany(wait)) => {
+                shared.counted.count(self.request.source, Turned::TooMany);
+                Err(Refusal::TooMany(wait))
+            }
+            decision => Ok(finish(record, view.into_relied(), decision)),
+        }
     }
 
     async fn operate(
@@ -171,8 +176,8 @@ fn finish<R>(
             record.status = decision.status;
             record.version = decision.version;
             record.digest = decision.digest;
-            if decision.metadata.is_some() {
-                record.metadata = decision.metadata;
+            if let Some(said) = decision.metadata {
+                record.metadata.get_or_insert_default().extend(said);
             }
             let answer = Answer {
                 reply: decision.reply,
@@ -224,8 +229,12 @@ impl Door {
         } else {
             View::snapshot(Arc::clone(shared)).await?
         };
-        let (draft, answer) = attempt.decide(shared, view).await?;
+        let (mut draft, answer) = attempt.decide(shared, view).await?;
         if draft.changes.is_empty() {
+            if tried > 0 {
+                // All of it was true at once, in one snapshot after the request began.
+                draft.relied.refs.clear();
+            }
             return Ok((shared.queue.read(draft).await, Some(answer)));
         }
         if tried < 2 {

@@ -6,6 +6,7 @@
 mod authenticate;
 mod cache;
 mod check;
+mod claim;
 mod counted;
 mod cursors;
 mod decision;
@@ -15,6 +16,7 @@ mod due;
 mod facts;
 mod found;
 mod history;
+mod joining;
 mod ledger;
 mod log;
 mod operation;
@@ -24,6 +26,7 @@ mod segments;
 mod shared;
 mod start;
 mod state_dir;
+mod strangers;
 mod view;
 
 use std::sync::Arc;

@@ -45,6 +45,7 @@ pub(super) struct Shared {
     pub(super) fenced: AtomicBool,
     pub(super) requests: AtomicU64,
     pub(super) counted: super::counted::Counted,
+    pub(super) strangers: super::strangers::Strangers,
 }
 
 /// A stream's head, opened.

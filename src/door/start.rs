@@ -5,38 +5,27 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
-use std::time::Duration;
 
-use coffer_audit_log::{Frontier, VerifierKey, open_note};
+use coffer_audit_log::{VerifierKey, open_note};
 
+use super::Door;
 use super::cache::Cache;
+use super::claim::{Taken, claim};
 use super::documents::{self, Within};
-use super::draft::{Command, Draft, DraftRecord};
-use super::facts;
-use super::history::{History, Relied};
+use super::history::History;
+use super::joining;
 use super::ledger::{Ledger, matter};
 use super::queue::Queue;
-use super::segments::Summary;
 use super::shared::Shared;
 use super::state_dir::StateDir;
-use super::{Caller, Cx, Decision, Door};
 use crate::clock::Clock;
 use crate::crypto::Keyring;
 use crate::entropy::Entropy;
-use crate::model::{
-    BootId, Cluster, ClusterId, DocumentKind, Name, Ref, Resource, StreamEntry, StreamId,
-    StreamRow, Timestamp,
-};
-use crate::store::{Stamp, Store, StoreError, Writer};
+use crate::model::{BootId, Cluster, ClusterId, DocumentKind, Name, StreamId, Timestamp};
+use crate::store::{Stamp, Store, StoreError};
 
-/// How long another owner's stream must stand still before it is claimed.
-const LEASE: Duration = Duration::from_secs(6);
-/// Looks at it meanwhile.
-const LOOKS: u32 = 12;
 /// How far the clock may stand behind the last record.
 const CLOCK_BEHIND_US: i64 = 5 * 60 * 1_000_000;
-/// Tries to found a stream while other nodes do the same.
-const FOUNDING_TRIES: u32 = 20;
 
 /// Why a node does not start: one sentence.
 #[derive(Debug, thiserror::Error)]
@@ -72,13 +61,6 @@ pub struct Starting {
     pub accept_rollback: bool,
     /// Go on although the clock stands before the last record.
     pub accept_clock: bool,
-}
-
-/// Where the stream stands when the node takes it.
-struct Taken {
-    row: StreamRow,
-    tree: Frontier,
-    last: Timestamp,
 }
 
 /// Starts a node: claims or founds its stream, starts its ledger, and gives the door.
@@ -140,6 +122,7 @@ pub async fn start(starting: Starting) -> Result<Door, StartError> {
         fenced: AtomicBool::new(false),
         requests: AtomicU64::new(0),
         counted: super::counted::Counted::default(),
+        strangers: super::strangers::Strangers::default(),
     });
     let door = Door {
         shared: Arc::clone(&shared),
@@ -156,7 +139,7 @@ pub async fn start(starting: Starting) -> Result<Door, StartError> {
             }
             ledger
         }
-        None => found_stream(shared, &state_dir, main, &node).await?,
+        None => joining::found_stream(shared, &state_dir, main, &node).await?,
     };
     state_dir.keep_node(&node).map_err(told)?;
     tokio::spawn(ledger.run());
@@ -204,92 +187,6 @@ async fn read_cluster(starting: &Starting) -> Result<(Cluster, Stamp), StartErro
     Ok((cluster, found.at))
 }
 
-/// Takes a stream: at once when its owner was this node's last run, otherwise only if it stands still.
-async fn claim(
-    starting: &Starting,
-    verifier: &VerifierKey,
-    entry: &StreamEntry,
-    before: Option<BootId>,
-    boot: BootId,
-) -> Result<Taken, StartError> {
-    let row = find_stream(starting, entry).await?;
-    if Some(row.owner) != before {
-        stands_still(starting, entry, &row).await?;
-    }
-    let mut writer = starting.store.writer().await?;
-    let claimed = writer.claim(entry.id, row.epoch, boot).await?;
-    writer.close().await;
-    let row = claimed.ok_or_else(|| in_use(&entry.node))?;
-    let broken = || {
-        StartError(format!(
-            "The audit stream of the node {} does not stand under its signed head: the database was altered.",
-            entry.node
-        ))
-    };
-    let head = open_note(&row.head, verifier).map_err(|_| broken())?;
-    let tree = Frontier::from_bytes(&row.frontier).map_err(|_| broken())?;
-    let same = head.origin.stream.as_str() == entry.id.to_string()
-        && (head.size, head.root) == (tree.size(), tree.root())
-        && head.size == row.size;
-    if !same {
-        return Err(broken());
-    }
-    let last = last_time(starting, &row).await?.ok_or_else(broken)?;
-    Ok(Taken { row, tree, last })
-}
-
-async fn find_stream(starting: &Starting, entry: &StreamEntry) -> Result<StreamRow, StartError> {
-    let rows = starting.store.reader().await?.list_streams().await?;
-    rows.into_iter().find(|row| row.id == entry.id).ok_or_else(|| {
-        StartError(format!("The audit stream of the node {} is gone from the database; restore it from a backup.", entry.node))
-    })
-}
-
-async fn stands_still(
-    starting: &Starting,
-    entry: &StreamEntry,
-    first: &StreamRow,
-) -> Result<(), StartError> {
-    for _ in 0..LOOKS {
-        tokio::time::sleep(LEASE / LOOKS).await;
-        let now = find_stream(starting, entry).await?;
-        if (now.epoch, now.beat, now.size) != (first.epoch, first.beat, first.size) {
-            return Err(in_use(&entry.node));
-        }
-    }
-    Ok(())
-}
-
-fn in_use(node: &Name) -> StartError {
-    StartError(format!(
-        "Another coffer-server runs as the node {node} on this database; give each server a node name and a state directory of its own."
-    ))
-}
-
-/// The time of a stream's last record.
-async fn last_time(starting: &Starting, row: &StreamRow) -> Result<Option<Timestamp>, StartError> {
-    let Some(index) = row.size.checked_sub(1) else {
-        return Ok(Some(Timestamp::from_micros(0)));
-    };
-    let segments = starting
-        .store
-        .reader()
-        .await?
-        .list_segments(row.id, index, 1)
-        .await?;
-    let Some(segment) = segments.first() else {
-        return Ok(None);
-    };
-    let keys = &starting.keys;
-    let Ok(summary) = keys.open_summary(row.id, segment.first, segment.count, &segment.summary)
-    else {
-        return Ok(None);
-    };
-    Ok(serde_json::from_slice::<Summary>(summary.expose())
-        .ok()
-        .map(|summary| summary.to))
-}
-
 /// Whether the stream is older than the head this node has kept, and that was accepted.
 fn check_kept(
     starting: &Starting,
@@ -332,110 +229,6 @@ fn check_clock(starting: &Starting, last: Timestamp) -> Result<bool, StartError>
         "The clock stands {} seconds before the last record of the log; set it right, or start with --accept-clock to go on, which is recorded.",
         behind / 1_000_000
     )))
-}
-
-/// Founds this node's stream: its row, its place in the cluster's document, and its first record, in one commit.
-async fn found_stream(
-    shared: Arc<Shared>,
-    state_dir: &Arc<StateDir>,
-    main: Writer,
-    node: &Name,
-) -> Result<Ledger, StartError> {
-    let standing = (1, Frontier::new(), String::new(), Timestamp::from_micros(0));
-    let mut ledger = Ledger::new(Arc::clone(&shared), Arc::clone(state_dir), main, standing);
-    for _ in 0..FOUNDING_TRIES {
-        let draft = founding_draft(&shared, node).await?;
-        if ledger.commit_first(Command::Decided(draft)).await? {
-            return Ok(ledger);
-        }
-    }
-    Err(StartError(
-        "Other servers are joining this database at the same moment; start this one again."
-            .to_owned(),
-    ))
-}
-
-async fn founding_draft(shared: &Arc<Shared>, node: &Name) -> Result<Draft, StartError> {
-    let point = shared.history.point();
-    let mut reader = shared.store.snapshot().await?;
-    let loaded = facts::load_cluster(&mut reader, &shared.keys).await;
-    let loaded =
-        loaded.map_err(|_| StartError("The cluster's document does not open.".to_owned()))?;
-    let rows = reader.list_streams().await?;
-    let mut cluster = (*loaded.value).clone();
-    if cluster.streams.iter().any(|entry| entry.node == *node) {
-        return Err(in_use(node));
-    }
-    cluster.streams.push(StreamEntry {
-        id: shared.stream,
-        node: node.clone(),
-    });
-    let heads = rows
-        .into_iter()
-        .map(|row| shared.open_head(row))
-        .collect::<Result<Vec<_>, _>>();
-    let heads = heads.map_err(|_| {
-        StartError("The head of another node's stream was not signed by this cluster.".to_owned())
-    })?;
-    let caller = Caller::System("streams");
-    let cx = Cx {
-        now: shared.now(),
-        entropy: &*shared.entropy,
-        keys: &shared.keys,
-        caller: &caller,
-    };
-    let mut decision = Decision::new(())
-        .put_cluster(&cx, &cluster)
-        .map_err(|_| StartError("The cluster's document could not be sealed.".to_owned()))?;
-    decision.changes.stream = Some(StreamRow {
-        id: shared.stream,
-        owner: shared.boot,
-        epoch: 1,
-        beat: 0,
-        size: 0,
-        frontier: Frontier::new().to_bytes(),
-        head: String::new(),
-    });
-    let relied = Relied {
-        point,
-        refs: vec![(Ref::CLUSTER, loaded.at.seq)],
-        ahead: vec![loaded.at],
-    };
-    Ok(Draft {
-        record: claim_record(shared, cx.now, &heads, decision.digest),
-        relied,
-        changes: decision.changes,
-    })
-}
-
-/// The first record of a stream: the heads of all that were there before.
-pub(super) fn claim_record(
-    shared: &Shared,
-    now: Timestamp,
-    heads: &[super::Head],
-    digest: Option<[u8; 32]>,
-) -> DraftRecord {
-    let heads = heads.iter().map(|head| {
-        let checkpoint = &head.checkpoint;
-        (&checkpoint.origin.stream, checkpoint.size, checkpoint.root)
-    });
-    DraftRecord {
-        id: shared.request_id().to_string(),
-        time: now,
-        principal: Some(coffer_audit_log::anchor::ANCHOR_PRINCIPAL.into()),
-        token: None,
-        source: None,
-        user_agent: None,
-        action: coffer_audit_log::anchor::ANCHOR_ACTION,
-        resource: Resource::STREAMS.to_string(),
-        version: None,
-        allowed: true,
-        scope: None,
-        status: 201,
-        code: "ok",
-        metadata: Some(coffer_audit_log::anchor_metadata(heads)),
-        digest,
-    }
 }
 
 pub(super) fn id_bytes(entropy: &dyn Entropy) -> [u8; 10] {

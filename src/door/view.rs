@@ -11,8 +11,8 @@ use super::history::{Point, Relied};
 use super::shared::Shared;
 use super::{Lease, Place, Places};
 use crate::model::{
-    Cluster, DocumentKind, EnvironmentName, Fields, Name, Principal, PrincipalId, Ref, Refusal,
-    Secret, SecretPath, Timestamp, Token, TokenId, VersionEntry, VersionRow,
+    Cluster, DocumentKind, DocumentRow, EnvironmentName, Fields, Name, Principal, PrincipalId, Ref,
+    Refusal, Secret, SecretPath, Timestamp, Token, TokenId, VersionEntry, VersionId, VersionRow,
 };
 use crate::store::{Connection, Reader, Stamp, Writer};
 
@@ -96,11 +96,11 @@ impl View {
             .relied
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner);
-        // What one snapshot or the lock showed needs no second look at each ref: all was true at once.
-        let refs = if matches!(self.source, Source::Cache) {
-            seen.refs
-        } else {
+        // Under the lock nothing can have touched it: there is nothing to look at again.
+        let refs = if matches!(self.source, Source::Locked(_)) {
             Vec::new()
+        } else {
+            seen.refs
         };
         Relied {
             point: self.point,
@@ -295,6 +295,12 @@ impl View {
         self.learn(at, loaded, Fact::Token)
     }
 
+    /// Whether the cache knows a token of this id.
+    pub(super) fn knows_token(&self, id: TokenId) -> bool {
+        let entry = self.shared.cache.find(&Ref::token(id));
+        entry.is_some_and(|entry| matches!(entry.fact, Fact::Token(Some(_))))
+    }
+
     /// How many living children a token has.
     ///
     /// # Errors
@@ -328,6 +334,62 @@ impl View {
         self.relied().refs.push((Ref::TOKENS, found.at.seq));
         let open = |row| facts::open_token(&self.shared.keys, row).map_err(|_| Refusal::Tampered);
         found.value.iter().map(open).collect()
+    }
+
+    /// Living children of a token by id, after `after`, at most `limit`; expired ones are among them.
+    ///
+    /// # Errors
+    /// The store cannot be read, or what is there does not open.
+    pub async fn list_children(
+        &self,
+        id: TokenId,
+        after: Option<TokenId>,
+        limit: u32,
+    ) -> Result<Vec<Token>, Refusal> {
+        let after = after.map_or_else(String::new, |after| after.to_string());
+        let found = self
+            .read(async |connection| {
+                connection
+                    .list_documents(DocumentKind::Token, *id.as_bytes(), "", &after, limit)
+                    .await
+            })
+            .await?;
+        self.note_ahead(&found.at);
+        self.relied().refs.push((Ref::children(id), found.at.seq));
+        let mut children = self.open_tokens(&found.value, found.at.seq)?;
+        // Whose child a token is, its document says; the row's space is only where it was looked for.
+        children.retain(|token| token.parent == Some(id));
+        Ok(children)
+    }
+
+    /// Tokens that a look-up column says to have died by `until`, the longest dead first, at most `limit`.
+    ///
+    /// # Errors
+    /// The store cannot be read, or what is there does not open.
+    pub async fn list_due_tokens(
+        &self,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Token>, Refusal> {
+        let found = self
+            .read(async |connection| {
+                connection
+                    .list_due_documents(DocumentKind::Token, until, limit)
+                    .await
+            })
+            .await?;
+        self.note_ahead(&found.at);
+        self.open_tokens(&found.value, found.at.seq)
+    }
+
+    fn open_tokens(&self, rows: &[DocumentRow], seq: u64) -> Result<Vec<Token>, Refusal> {
+        let mut tokens = Vec::with_capacity(rows.len());
+        for row in rows {
+            let token = facts::open_token(&self.shared.keys, row).map_err(|_| Refusal::Tampered)?;
+            self.relied().refs.push((Ref::token(token.id), seq));
+            tokens.push(token);
+        }
+        Ok(tokens)
     }
 
     /// The principal of this id.
@@ -401,7 +463,7 @@ impl View {
         Ok(value)
     }
 
-    /// Versions of an environment whose data key is wrapped under a term before `term`, at most `limit`.
+    /// Versions of an environment whose data key is wrapped under a term before `term`, after `after`, at most `limit`.
     /// The caller relies on each one's secret by finding it.
     ///
     /// # Errors
@@ -410,13 +472,14 @@ impl View {
         &self,
         place: &Place,
         term: u32,
+        after: Option<VersionId>,
         limit: u32,
     ) -> Result<Vec<VersionRow>, Refusal> {
         let id = place.environment.id;
         let found = self
             .read(async |connection| {
                 connection
-                    .list_versions_before_term(id, term, None, limit)
+                    .list_versions_before_term(id, term, after, limit)
                     .await
             })
             .await?;

@@ -40,4 +40,10 @@ impl Token {
     pub const SCOPES_MAX: usize = 64;
     /// The most living children a token may have.
     pub const CHILDREN_MAX: u64 = 10_000;
+
+    /// When its life ends, or ended: at its expiry, or before, when it was revoked.
+    pub fn died_at(&self) -> Timestamp {
+        self.revoked_at
+            .map_or(self.expires_at, |revoked| revoked.min(self.expires_at))
+    }
 }

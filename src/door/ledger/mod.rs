@@ -166,7 +166,7 @@ impl Ledger {
             {
                 return Ok(());
             }
-            if reads + commands > 0 {
+            if reads > 0 || (commands > 0 && !self.locking.is_waiting()) {
                 self.shared.queue.wake();
             }
         }

@@ -1,0 +1,63 @@
+//! Asking for the log, and writing down where all of its streams stand.
+//! A reply is nothing yet: heads are read when this record is durable, so that the export contains its own beginning.
+//!
+//! Invariant: every look at the log is in the log, and says what was asked for.
+
+use coffer_audit_log::anchor_metadata;
+
+use crate::door::{Access, Cx, Decision, Operation, View};
+use crate::model::{Action, Refusal, Resource};
+
+macro_rules! looks {
+    ($($(#[$doc:meta])* $name:ident says $what:literal),+ $(,)?) => {$(
+        $(#[$doc])*
+        pub struct $name;
+
+        impl Operation for $name {
+            const ACTION: Action = Action::Audit;
+            type Reply = ();
+
+            fn resource(&self) -> Resource {
+                Resource::AUDIT
+            }
+
+            async fn decide(&self, _: &Cx<'_>, _: &View) -> Result<Decision<()>, Refusal> {
+                Ok(Decision::new(()).say("coffer.audit", $what))
+            }
+        }
+    )+};
+}
+
+looks! {
+    /// `GET /audit/records`
+    ReadRecords says "records",
+    /// `GET /audit/export`
+    ExportLog says "export",
+    /// `GET /audit/bundle`
+    BundleLog says "bundle",
+    /// `GET /audit/head`
+    ReadHeads says "head",
+    /// `GET /audit/key`
+    ReadVerifierKey says "key",
+}
+
+/// Records the heads of all streams in this node's own, so that none can vanish. Run by the system part `streams`.
+pub struct AnchorStreams;
+
+impl Operation for AnchorStreams {
+    const ACTION: Action = Action::Audit;
+    const ACCESS: Access = Access::System;
+    type Reply = ();
+
+    fn resource(&self) -> Resource {
+        Resource::STREAMS
+    }
+
+    async fn decide(&self, _: &Cx<'_>, view: &View) -> Result<Decision<()>, Refusal> {
+        let heads = view.list_heads().await?;
+        let heads = heads.iter().map(|head| &head.checkpoint);
+        let anchors =
+            anchor_metadata(heads.map(|head| (&head.origin.stream, head.size, head.root)));
+        Ok(Decision::new(()).metadata(anchors))
+    }
+}

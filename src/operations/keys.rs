@@ -1,0 +1,312 @@
+//! The terms of an environment's key: counted, begun anew, and old versions moved to the newest.
+//! Rotating touches no version; rewrapping moves wrapped data keys and touches no value.
+//!
+//! Invariant: a version leaves its term only into the newest one, or because its document no longer lists it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::places::new_key;
+use crate::crypto::VersionContext;
+use crate::door::{Cx, Decision, Operation, Place, View};
+use crate::model::{
+    Action, Environment, EnvironmentName, Ref, Refusal, Resource, Secret, SecretId, State,
+    VersionId, VersionRow,
+};
+
+/// Terms that one environment may have: each is a key in locked memory.
+const TERMS_MAX: usize = 1_000;
+/// Versions that one decision moves; with a ref each, well below the thousand of a decision.
+const MOVED_MAX: usize = 200;
+/// Sealed bytes that one decision loads, about; the next begins behind them.
+const LOADED_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Versions loaded at a time, so that the bound above is not passed by much.
+const LOADED_ROWS: u32 = 20;
+
+/// How many versions each term still protects.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Census {
+    /// Which environment.
+    pub environment: EnvironmentName,
+    /// Its terms, oldest first.
+    pub terms: Vec<TermFacts>,
+}
+
+/// One term of an environment's key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TermFacts {
+    /// Its number, from 1.
+    pub term: u32,
+    /// Where it is in its life.
+    pub state: TermState,
+    /// Versions whose data keys it wraps.
+    pub versions: u64,
+}
+
+/// Where a term is in its life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TermState {
+    /// New data keys are wrapped with it.
+    Current,
+    /// It opens what it wrapped.
+    Retired,
+    /// Its key is gone.
+    Destroyed,
+}
+
+/// `GET /keys/{p}/{e}`
+pub struct ListKeys {
+    /// Which environment.
+    pub place: EnvironmentName,
+}
+
+impl Operation for ListKeys {
+    const ACTION: Action = Action::List;
+    type Reply = Census;
+
+    fn resource(&self) -> Resource {
+        Resource::Environment(self.place.clone())
+    }
+
+    async fn decide(&self, _: &Cx<'_>, view: &View) -> Result<Decision<Census>, Refusal> {
+        let place = view.place(&self.place).await?;
+        let counts = view.count_versions_by_term(&place).await?;
+        Ok(Decision::new(Census::of(
+            &self.place,
+            place.terms(),
+            place.environment.term,
+            &counts,
+        )))
+    }
+}
+
+/// `POST /keys/{p}/{e}/rotate`
+pub struct RotateKey {
+    /// Which environment.
+    pub place: EnvironmentName,
+}
+
+impl Operation for RotateKey {
+    const ACTION: Action = Action::Rotate;
+    type Reply = Census;
+
+    fn resource(&self) -> Resource {
+        Resource::Environment(self.place.clone())
+    }
+
+    async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<Census>, Refusal> {
+        let place = view.place(&self.place).await?;
+        let counts = view.count_versions_by_term(&place).await?;
+        if place.terms().count() >= TERMS_MAX {
+            let sentence = format!("an environment's key has at most {TERMS_MAX} terms");
+            return Err(Refusal::Conflict("too-many-terms", sentence));
+        }
+        let newest = place.terms().max().unwrap_or(0).max(place.environment.term);
+        let term = newest.checked_add(1).ok_or(Refusal::Tampered)?;
+        let environment = Environment {
+            term,
+            ..place.environment.clone()
+        };
+        let census = Census::of(&self.place, place.terms().chain([term]), term, &counts);
+        let decision = Decision::new(census).put_environment(cx, &environment)?;
+        Ok(decision.put_key(new_key(cx, &environment)?))
+    }
+}
+
+/// `POST /keys/{p}/{e}/rewrap`, one step of it: to be asked again until nothing is left.
+pub struct RewrapKeys {
+    /// Which environment.
+    pub place: EnvironmentName,
+}
+
+/// What one step did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rewrapped {
+    /// Versions that are under the newest term now.
+    pub moved: u64,
+    /// Versions that their documents no longer list, and that are gone now.
+    pub dropped: u64,
+    /// Whether there may be more.
+    pub left: bool,
+}
+
+impl Operation for RewrapKeys {
+    const ACTION: Action = Action::Rotate;
+    type Reply = Rewrapped;
+
+    fn resource(&self) -> Resource {
+        Resource::Environment(self.place.clone())
+    }
+
+    async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<Rewrapped>, Refusal> {
+        let place = view.place(&self.place).await?;
+        let (rows, left) = old_versions(view, &place).await?;
+        let secrets = owners(view, &place, &rows).await?;
+        let mut steps = Vec::with_capacity(rows.len());
+        for row in rows {
+            let secret = secrets.get(&row.secret).ok_or(Refusal::Tampered)?;
+            steps.push(Step::of(cx, &place, secret, row)?);
+        }
+        let moved = steps
+            .iter()
+            .filter(|step| matches!(step, Step::Move(_)))
+            .count() as u64;
+        let reply = Rewrapped {
+            moved,
+            dropped: steps.len() as u64 - moved,
+            left,
+        };
+        let touched = secrets
+            .values()
+            .map(|secret| Ref::secret(place.environment.id, &secret.path));
+        let decision = touched.fold(Decision::new(reply), Decision::touch);
+        Ok(steps
+            .into_iter()
+            .fold(decision, |decision, step| step.take(decision)))
+    }
+}
+
+/// What becomes of one version.
+enum Step {
+    Move(VersionRow),
+    Drop(VersionId),
+}
+
+impl Step {
+    fn of(cx: &Cx<'_>, place: &Place, secret: &Secret, row: VersionRow) -> Result<Self, Refusal> {
+        let listed = secret
+            .versions
+            .iter()
+            .find(|entry| entry.id == row.id && entry.state != State::Destroyed);
+        let Some(entry) = listed else {
+            return Ok(Self::Drop(row.id));
+        };
+        let old = place.key(row.term).ok_or(Refusal::Tampered)?;
+        let new = place.current_key().ok_or(Refusal::Tampered)?;
+        let context = VersionContext {
+            secret: secret.id,
+            path: secret.path.as_str(),
+            version: entry.number,
+        };
+        let wrapped = new
+            .rewrap(cx.entropy, old, &context, &row.wrapped)
+            .map_err(|_| Refusal::Tampered)?;
+        Ok(Self::Move(VersionRow {
+            term: new.term(),
+            wrapped,
+            ..row
+        }))
+    }
+
+    fn take<R>(self, decision: Decision<R>) -> Decision<R> {
+        match self {
+            Self::Move(row) => decision.put_version(row),
+            Self::Drop(id) => decision.drop_versions([id]),
+        }
+    }
+}
+
+/// Versions under older terms, as many as one decision takes, and whether there may be more.
+async fn old_versions(view: &View, place: &Place) -> Result<(Vec<VersionRow>, bool), Refusal> {
+    let mut rows: Vec<VersionRow> = Vec::new();
+    let mut bytes = 0;
+    while rows.len() < MOVED_MAX && bytes < LOADED_BYTES_MAX {
+        let after = rows.last().map(|row| row.id);
+        let page = view
+            .list_versions_before_term(place, place.environment.term, after, LOADED_ROWS)
+            .await?;
+        let last = page.len() < LOADED_ROWS as usize;
+        bytes += page.iter().map(|row| row.sealed.len()).sum::<usize>();
+        rows.extend(page);
+        if last {
+            return Ok((rows, false));
+        }
+    }
+    Ok((rows, true))
+}
+
+/// The secrets these versions belong to, each found once: each is a ref of the decision.
+/// A version without a secret's document is none of Coffer's doing, and is not thrown away on a database's word.
+async fn owners(
+    view: &View,
+    place: &Place,
+    rows: &[VersionRow],
+) -> Result<HashMap<SecretId, Secret>, Refusal> {
+    let mut secrets = HashMap::new();
+    for row in rows {
+        if !secrets.contains_key(&row.secret) {
+            let secret = view
+                .find_secret_by_id(place, row.secret)
+                .await?
+                .ok_or(Refusal::Tampered)?;
+            secrets.insert(row.secret, secret);
+        }
+    }
+    Ok(secrets)
+}
+
+impl Census {
+    /// A term that wraps something and has no key is shown as destroyed: what it wraps can be read by nobody.
+    fn of(
+        place: &EnvironmentName,
+        terms: impl Iterator<Item = u32>,
+        current: u32,
+        counts: &[(u32, u64)],
+    ) -> Self {
+        let mut known: BTreeMap<u32, TermFacts> = BTreeMap::new();
+        for term in terms {
+            let state = if term == current {
+                TermState::Current
+            } else {
+                TermState::Retired
+            };
+            known.insert(
+                term,
+                TermFacts {
+                    term,
+                    state,
+                    versions: 0,
+                },
+            );
+        }
+        for (term, versions) in counts {
+            let destroyed = TermFacts {
+                term: *term,
+                state: TermState::Destroyed,
+                versions: 0,
+            };
+            known.entry(*term).or_insert(destroyed).versions = *versions;
+        }
+        Self {
+            environment: place.clone(),
+            terms: known.into_values().collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_census_names_every_term_once() {
+        let place = EnvironmentName {
+            project: "p".parse().expect("a name"),
+            environment: "e".parse().expect("a name"),
+        };
+        let census = Census::of(&place, [1, 2, 3].into_iter(), 3, &[(1, 4), (3, 1), (9, 2)]);
+        let facts: Vec<_> = census
+            .terms
+            .iter()
+            .map(|fact| (fact.term, fact.state, fact.versions))
+            .collect();
+        assert_eq!(
+            facts,
+            [
+                (1, TermState::Retired, 4),
+                (2, TermState::Retired, 0),
+                (3, TermState::Current, 1),
+                (9, TermState::Destroyed, 2)
+            ]
+        );
+    }
+}

@@ -1,0 +1,37 @@
+//! What Coffer can do: one file a noun, one type a verb, each a decision in four beats (find, refuse, change, reply).
+//! An operation is given a view and gives back changes as values; it cannot commit, and so cannot skip its record.
+//!
+//! Invariant: nothing here names a store, a connection or a wire format.
+
+pub mod audit;
+mod generate;
+pub mod keys;
+pub mod leases;
+mod page;
+pub mod places;
+pub mod rotations;
+pub mod secrets;
+pub mod status;
+pub mod sweep;
+pub mod tokens;
+pub mod turned_away;
+
+pub use generate::Generate;
+pub use page::PageSize;
+
+use crate::door::Caller;
+use crate::model::{Action, Refusal, Resource, Verdict};
+
+/// Refuses unless the caller may do this as well: for operations whose access depends on what is asked for.
+/// 403 or 404 is decided as the door decides it, by scopes on that resource alone.
+fn demand(caller: &Caller, action: Action, resource: &Resource) -> Result<(), Refusal> {
+    match caller {
+        Caller::System(_) => Ok(()),
+        Caller::Unknown => Err(Refusal::NotFound),
+        Caller::Bearer(bearer) => match bearer.grant.decide(action, resource) {
+            Verdict::Allowed(_) => Ok(()),
+            Verdict::RefusedBy(_) | Verdict::Other => Err(Refusal::Forbidden),
+            Verdict::Nothing => Err(Refusal::NotFound),
+        },
+    }
+}
