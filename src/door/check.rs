@@ -23,6 +23,9 @@ use crate::store::{Reader, Stamp, Store};
 /// Rows read at a time.
 const PAGE: u32 = 500;
 
+/// Words by the change, the segment and the place in it that spoke them.
+type OrderedWords = BTreeMap<(u64, u64, usize), (DocumentKind, [u8; 16], [u8; 32])>;
+
 /// What the log last said of each document.
 type LastWords = HashMap<(DocumentKind, [u8; 16]), [u8; 32]>;
 
@@ -122,7 +125,7 @@ impl Check<'_> {
             }
         }
         // Each change is one commit, of one stream: its words are in order of the change, whoever spoke them.
-        let mut words = BTreeMap::new();
+        let mut words = OrderedWords::new();
         for row in rows {
             if !listed.streams.iter().any(|entry| entry.id == row.id) {
                 self.say(format!(
@@ -141,7 +144,7 @@ impl Check<'_> {
     async fn stream(
         &mut self,
         row: &StreamRow,
-        words: &mut BTreeMap<(u64, u64, usize), (DocumentKind, [u8; 16], [u8; 32])>,
+        words: &mut OrderedWords,
     ) -> Result<(), StartError> {
         let mut tree = Frontier::new();
         while tree.size() < row.size {

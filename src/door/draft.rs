@@ -77,7 +77,7 @@ impl Deferred {
 
 /// What is handed to the ledger.
 pub(super) enum Command {
-    Decided(Draft),
+    Decided(Box<Draft>),
     Deferred(Deferred),
 }
 
@@ -239,7 +239,10 @@ impl Door {
         }
         if tried < 2 {
             return Ok((
-                shared.queue.command(Command::Decided(draft)).await,
+                shared
+                    .queue
+                    .command(Command::Decided(Box::new(draft)))
+                    .await,
                 Some(answer),
             ));
         }

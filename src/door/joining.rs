@@ -33,7 +33,10 @@ pub(super) async fn found_stream(
     let mut ledger = Ledger::new(Arc::clone(&shared), Arc::clone(state_dir), main, standing);
     for _ in 0..FOUNDING_TRIES {
         let draft = founding_draft(&shared, node).await?;
-        if ledger.commit_first(Command::Decided(draft)).await? {
+        if ledger
+            .commit_first(Command::Decided(Box::new(draft)))
+            .await?
+        {
             return Ok(ledger);
         }
     }

@@ -166,7 +166,7 @@ impl Ledger {
         for (command, outcome) in commands.into_iter().zip(&mut outcomes.commands) {
             *outcome = match command {
                 Command::Decided(draft) => {
-                    batch.accept_if(self.shared.history.standing(&draft.relied), draft)
+                    batch.accept_if(self.shared.history.standing(&draft.relied), *draft)
                 }
                 Command::Deferred(deferred) => {
                     batch.write().await.map_err(Trouble::Unstored)?;

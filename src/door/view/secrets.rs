@@ -1,0 +1,257 @@
+//! Secrets and their versions, as a view shows them.
+//! A secret is found by its folded path; which spelling was written, its document says.
+//!
+//! Invariant: a version is opened only if its secret's document names its row and the digest of its bytes.
+
+use std::sync::Arc;
+
+use super::View;
+use crate::door::Place;
+use crate::door::facts::{self, Fact, KnownSecret, known_version};
+use crate::model::{
+    DocumentKind, Fields, Ref, Refusal, Secret, SecretId, SecretPath, State, VersionEntry,
+    VersionId, VersionRow,
+};
+
+impl View {
+    /// The living secret at a path.
+    ///
+    /// # Errors
+    /// The store cannot be read, or what is there does not open.
+    pub async fn find_secret(
+        &self,
+        place: &Place,
+        path: &SecretPath,
+    ) -> Result<Option<Arc<Secret>>, Refusal> {
+        let known = self.known_secret(place, path).await?;
+        Ok(known
+            .secret
+            .as_ref()
+            .filter(|secret| secret.path == *path)
+            .cloned())
+    }
+
+    /// The living secret at a path in whatever case it is written.
+    ///
+    /// # Errors
+    /// As [`Self::find_secret`].
+    pub async fn find_secret_any_case(
+        &self,
+        place: &Place,
+        path: &SecretPath,
+    ) -> Result<Option<Arc<Secret>>, Refusal> {
+        Ok(self.known_secret(place, path).await?.secret.clone())
+    }
+
+    /// The fields of a version.
+    ///
+    /// # Errors
+    /// 404 when the version is destroyed, `Tampered` when it is gone or does not open.
+    pub async fn open_version(
+        &self,
+        place: &Place,
+        secret: &Secret,
+        entry: &VersionEntry,
+    ) -> Result<Fields, Refusal> {
+        if entry.state == State::Destroyed {
+            return Err(Refusal::NotFound);
+        }
+        let known = self.known_secret(place, &secret.path).await?;
+        if let Some(current) = known
+            .current
+            .as_ref()
+            .filter(|current| current.row.id == entry.id)
+        {
+            return current.open().map_err(|_| Refusal::Tampered);
+        }
+        let row = self
+            .find_version_row(entry)
+            .await?
+            .ok_or(Refusal::Tampered)?;
+        let known = known_version(place, secret, entry, row).map_err(|_| Refusal::Tampered)?;
+        known.open().map_err(|_| Refusal::Tampered)
+    }
+
+    /// Deleted secrets at a path, newest last.
+    ///
+    /// # Errors
+    /// As [`Self::find_secret`].
+    pub async fn list_deleted_secrets(
+        &self,
+        place: &Place,
+        path: &SecretPath,
+    ) -> Result<Vec<Secret>, Refusal> {
+        let space = *place.environment.id.as_bytes();
+        let folded = path.folded();
+        let found = self
+            .read(async |connection| {
+                connection
+                    .list_documents_named(DocumentKind::Secret, space, &folded)
+                    .await
+            })
+            .await?;
+        self.relied()
+            .refs
+            .push((Ref::secret(place.environment.id, path), found.at.seq));
+        self.note_ahead(&found.at);
+        let mut deleted = Vec::new();
+        for row in found.value.iter().filter(|row| !row.grave.is_empty()) {
+            deleted.push(
+                facts::open_secret(&self.shared.keys, place, row).map_err(|_| Refusal::Tampered)?,
+            );
+        }
+        deleted.retain(|secret| secret.path == *path);
+        deleted.sort_by_key(|secret| secret.deleted_at);
+        Ok(deleted)
+    }
+
+    /// Living secrets whose folded path begins with `prefix` and comes after `after`, in that order, at most `limit`.
+    ///
+    /// # Errors
+    /// As [`Self::find_secret`].
+    pub async fn list_secrets(
+        &self,
+        place: &Place,
+        prefix: &str,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<Secret>, Refusal> {
+        let environment = place.environment.id;
+        let space = *environment.as_bytes();
+        let found = self
+            .read(async |connection| {
+                connection
+                    .list_documents(DocumentKind::Secret, space, prefix, after, limit)
+                    .await
+            })
+            .await?;
+        self.note_ahead(&found.at);
+        self.relied()
+            .refs
+            .push((Ref::listing(environment), found.at.seq));
+        let mut secrets = Vec::with_capacity(found.value.len());
+        for row in &found.value {
+            let secret =
+                facts::open_secret(&self.shared.keys, place, row).map_err(|_| Refusal::Tampered)?;
+            self.relied()
+                .refs
+                .push((Ref::secret(environment, &secret.path), found.at.seq));
+            secrets.push(secret);
+        }
+        Ok(secrets)
+    }
+
+    /// Versions of an environment whose data key is wrapped under a term before `term`, after `after`, at most `limit`.
+    /// The caller relies on each one's secret by finding it.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(crate) async fn list_versions_before_term(
+        &self,
+        place: &Place,
+        term: u32,
+        after: Option<VersionId>,
+        limit: u32,
+    ) -> Result<Vec<VersionRow>, Refusal> {
+        let id = place.environment.id;
+        let found = self
+            .read(async |connection| {
+                connection
+                    .list_versions_before_term(id, term, after, limit)
+                    .await
+            })
+            .await?;
+        self.note_ahead(&found.at);
+        Ok(found.value)
+    }
+
+    /// The secret of this id, living or dead.
+    ///
+    /// # Errors
+    /// The store cannot be read, or it does not open.
+    pub async fn find_secret_by_id(
+        &self,
+        place: &Place,
+        id: SecretId,
+    ) -> Result<Option<Secret>, Refusal> {
+        let found = self
+            .read(async |connection| {
+                connection
+                    .find_document(DocumentKind::Secret, *id.as_bytes())
+                    .await
+            })
+            .await?;
+        self.note_ahead(&found.at);
+        let Some(row) = found.value else {
+            return Ok(None);
+        };
+        let secret =
+            facts::open_secret(&self.shared.keys, place, &row).map_err(|_| Refusal::Tampered)?;
+        self.relied().refs.push((
+            Ref::secret(place.environment.id, &secret.path),
+            found.at.seq,
+        ));
+        Ok(Some(secret))
+    }
+
+    /// How many versions are wrapped under each term.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn count_versions_by_term(&self, place: &Place) -> Result<Vec<(u32, u64)>, Refusal> {
+        let id = place.environment.id;
+        let found = self
+            .read(async |connection| connection.count_versions_by_term(id).await)
+            .await?;
+        self.note_ahead(&found.at);
+        self.relied().refs.push((Ref::listing(id), found.at.seq));
+        Ok(found.value)
+    }
+
+    /// Whether an environment holds any secret, living or deleted and not yet destroyed.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn holds_versions(&self, place: &Place) -> Result<bool, Refusal> {
+        Ok(self
+            .count_versions_by_term(place)
+            .await?
+            .iter()
+            .any(|(_, count)| *count > 0))
+    }
+
+    async fn known_secret(
+        &self,
+        place: &Place,
+        path: &SecretPath,
+    ) -> Result<Arc<KnownSecret>, Refusal> {
+        let at = Ref::secret(place.environment.id, path);
+        if let Some(entry) = self.known(at)
+            && let Fact::Secret(known) = &entry.fact
+        {
+            // The ref is a hash of the folded path: what it leads to must be of that path.
+            let same = known
+                .secret
+                .as_ref()
+                .is_none_or(|secret| secret.path.folded() == path.folded());
+            return if same {
+                Ok(Arc::clone(known))
+            } else {
+                Err(Refusal::Tampered)
+            };
+        }
+        let keys = &self.shared.keys;
+        let loaded = self
+            .load(async |connection| facts::load_secret(connection, keys, place, path).await)
+            .await?;
+        self.learn(at, loaded, Fact::Secret)
+    }
+
+    async fn find_version_row(&self, entry: &VersionEntry) -> Result<Option<VersionRow>, Refusal> {
+        let found = self
+            .read(async |connection| connection.find_version(entry.id).await)
+            .await?;
+        self.note_ahead(&found.at);
+        Ok(found.value)
+    }
+}
