@@ -143,6 +143,15 @@ impl Fields {
     }
 }
 
+impl IntoIterator for Fields {
+    type Item = (FieldName, Value);
+    type IntoIter = std::collections::btree_map::IntoIter<FieldName, Value>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
 fn take<'a>(rest: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
     let (head, tail) = rest.split_at_checked(count)?;
     *rest = tail;

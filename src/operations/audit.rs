@@ -29,8 +29,6 @@ macro_rules! looks {
 }
 
 looks! {
-    /// `GET /audit/records`
-    ReadRecords says "records",
     /// `GET /audit/export`
     ExportLog says "export",
     /// `GET /audit/bundle`
@@ -39,6 +37,25 @@ looks! {
     ReadHeads says "head",
     /// `GET /audit/key`
     ReadVerifierKey says "key",
+}
+
+/// `GET /audit/records`
+pub struct ReadRecords {
+    /// How many of the newest.
+    pub limit: u32,
+}
+
+impl Operation for ReadRecords {
+    const ACTION: Action = Action::Audit;
+    type Reply = u32;
+
+    fn resource(&self) -> Resource {
+        Resource::AUDIT
+    }
+
+    async fn decide(&self, _: &Cx<'_>, _: &View) -> Result<Decision<u32>, Refusal> {
+        Ok(Decision::new(self.limit).say("coffer.audit", "records"))
+    }
 }
 
 /// Records the heads of all streams in this node's own, so that none can vanish. Run by the system part `streams`.

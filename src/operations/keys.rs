@@ -119,14 +119,14 @@ pub struct RewrapKeys {
 }
 
 /// What one step did.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Rewrapped {
     /// Versions that are under the newest term now.
     pub moved: u64,
     /// Versions that their documents no longer list, and that are gone now.
     pub dropped: u64,
-    /// Whether there may be more.
-    pub left: bool,
+    /// The census, from the step that found nothing to do; without it there may be more.
+    pub census: Option<Census>,
 }
 
 impl Operation for RewrapKeys {
@@ -139,7 +139,13 @@ impl Operation for RewrapKeys {
 
     async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<Rewrapped>, Refusal> {
         let place = view.place(&self.place).await?;
-        let (rows, left) = old_versions(view, &place).await?;
+        let rows = old_versions(view, &place).await?;
+        if rows.is_empty() {
+            let counts = view.count_versions_by_term(&place).await?;
+            let term = place.environment.term;
+            let census = Some(Census::of(&self.place, place.terms(), term, &counts));
+            return Ok(Decision::new(Rewrapped { moved: 0, dropped: 0, census }));
+        }
         let secrets = owners(view, &place, &rows).await?;
         let mut steps = Vec::with_capacity(rows.len());
         for row in rows {
@@ -153,7 +159,7 @@ impl Operation for RewrapKeys {
         let reply = Rewrapped {
             moved,
             dropped: steps.len() as u64 - moved,
-            left,
+            census: None,
         };
         let touched = secrets
             .values()
@@ -205,8 +211,8 @@ impl Step {
     }
 }
 
-/// Versions under older terms, as many as one decision takes, and whether there may be more.
-async fn old_versions(view: &View, place: &Place) -> Result<(Vec<VersionRow>, bool), Refusal> {
+/// Versions under older terms, as many as one decision takes.
+async fn old_versions(view: &View, place: &Place) -> Result<Vec<VersionRow>, Refusal> {
     let mut rows: Vec<VersionRow> = Vec::new();
     let mut bytes = 0;
     while rows.len() < MOVED_MAX && bytes < LOADED_BYTES_MAX {
@@ -218,10 +224,10 @@ async fn old_versions(view: &View, place: &Place) -> Result<(Vec<VersionRow>, bo
         bytes += page.iter().map(|row| row.sealed.len()).sum::<usize>();
         rows.extend(page);
         if last {
-            return Ok((rows, false));
+            break;
         }
     }
-    Ok((rows, true))
+    Ok(rows)
 }
 
 /// The secrets these versions belong to, each found once: each is a ref of the decision.

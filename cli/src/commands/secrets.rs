@@ -16,6 +16,8 @@ use coffer_api::{
 use reqwest::Method;
 use std::io::{BufRead, Write};
 
+/// What a list shows.
+const COLUMNS: [&str; 5] = ["SECRET", "VERSION", "STATE", "UPDATED", "ROTATES"];
 /// How many a page of a list holds.
 const PAGE: u32 = 500;
 
@@ -66,8 +68,14 @@ impl Ls {
                 rotates,
             ]
         };
-        let rows: Vec<_> = list.items.iter().map(row).collect();
-        output.table(&["SECRET", "VERSION", "STATE", "UPDATED", "ROTATES"], &rows)
+        let below = |folder: &String| {
+            let mut row = vec![String::new(); COLUMNS.len()];
+            row[0].clone_from(folder);
+            row
+        };
+        let folders = list.folders.iter().map(below);
+        let rows: Vec<_> = folders.chain(list.items.iter().map(row)).collect();
+        output.table(&COLUMNS, &rows)
     }
 }
 
@@ -80,6 +88,7 @@ pub fn list(
 ) -> Result<SecretList, Failure> {
     let mut all = SecretList {
         items: vec![],
+        folders: vec![],
         next_cursor: None,
     };
     loop {
@@ -90,6 +99,7 @@ pub fn list(
             .query_if("cursor", all.next_cursor.as_deref());
         let page: SecretList = client.get(&route)?.parse()?;
         all.items.extend(page.items);
+        all.folders.extend(page.folders);
         if page.next_cursor.is_some() && page.next_cursor == all.next_cursor {
             return Err(Failure::failed(
                 "The server's list does not end: tell its operator.",

@@ -119,6 +119,9 @@ impl VersionState {
 pub struct SecretList {
     /// By path.
     pub items: Vec<SecretEntry>,
+    /// What lies below, `project/environment/folder/` each; absent from a recursive list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub folders: Vec<String>,
     /// Present when there is more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,

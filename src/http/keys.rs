@@ -1,0 +1,60 @@
+//! An environment's key over HTTP: its census, a new term, and old versions moved to it.
+//! A rewrap is many decisions, each with its record; the client waits for the last one and gets the census.
+//!
+//! Invariant: no key bytes, wrapped or not, are in an answer.
+
+use coffer_api as api;
+
+use super::endpoint::{Answered, Asked, Endpoint};
+use super::reply::Reply;
+use crate::model::Refusal;
+use crate::operations::keys::{Census, ListKeys, RewrapKeys, Rewrapped, RotateKey, TermFacts, TermState};
+
+impl Endpoint for ListKeys {
+    fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {
+        Ok(Self { place: asked.environment()? })
+    }
+
+    async fn reply(reply: Census, answered: &Answered<'_>) -> Result<Reply, Refusal> {
+        Ok(answered.json(&shown(reply)))
+    }
+}
+
+impl Endpoint for RotateKey {
+    fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {
+        Ok(Self { place: asked.environment()? })
+    }
+
+    async fn reply(reply: Census, answered: &Answered<'_>) -> Result<Reply, Refusal> {
+        Ok(answered.json(&shown(reply)))
+    }
+}
+
+impl Endpoint for RewrapKeys {
+    fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {
+        Ok(Self { place: asked.environment()? })
+    }
+
+    /// The last step finds nothing left to move, and counts.
+    fn again(reply: &Rewrapped) -> bool {
+        reply.census.is_none()
+    }
+
+    async fn reply(reply: Rewrapped, answered: &Answered<'_>) -> Result<Reply, Refusal> {
+        let census = reply.census.ok_or(Refusal::Unavailable("the rewrap has not ended"))?;
+        Ok(answered.json(&shown(census)))
+    }
+}
+
+fn shown(census: Census) -> api::Keys {
+    let term = |facts: TermFacts| api::Term {
+        term: facts.term,
+        state: match facts.state {
+            TermState::Current => api::TermState::Current,
+            TermState::Retired => api::TermState::Retired,
+            TermState::Destroyed => api::TermState::Destroyed,
+        },
+        versions: facts.versions,
+    };
+    api::Keys { environment: census.environment.to_string(), terms: census.terms.into_iter().map(term).collect() }
+}

@@ -1,0 +1,56 @@
+//! What HTTP takes at most, each number with its unit.
+//! Past a limit the answer is a 4xx or a 503 at once, or the connection ends; nothing grows without a bound.
+//!
+//! Invariant: whatever fits the model fits a body.
+
+use std::time::Duration;
+
+use crate::model::Fields;
+
+/// A request's body, in bytes.
+pub const BODY_BYTES_MAX: usize = 1 << 20;
+/// A body where tokens are made, in bytes.
+pub const TOKEN_BODY_BYTES_MAX: usize = 64 << 10;
+/// From the first byte of a body to its last, however slowly they come.
+pub const BODY_TIME_MAX: Duration = Duration::from_secs(30);
+/// All bodies that are being read at once, in KiB.
+pub const BODIES_KIB_MAX: usize = 64 << 10;
+/// Objects and arrays within one another.
+pub const JSON_DEPTH_MAX: usize = 32;
+/// Keys of all objects of a body together.
+pub const JSON_KEYS_MAX: usize = 1_024;
+
+/// A request's line and headers, in bytes.
+pub const HEADER_BYTES_MAX: usize = 16 << 10;
+/// Headers of a request.
+pub const HEADERS_MAX: usize = 64;
+/// From the end of the last request, or the handshake, to the end of the next one's headers (HTTP/1.1).
+pub const HEADER_TIME_MAX: Duration = Duration::from_secs(10);
+/// `Coffer-Metadata`, in bytes.
+pub const METADATA_BYTES_MAX: usize = 512;
+/// Keys of `Coffer-Metadata`.
+pub const METADATA_KEYS_MAX: usize = 8;
+
+/// A TLS handshake.
+pub const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(5);
+/// Connections from one address, or from one /64 of IPv6.
+pub const CONNECTIONS_PER_SOURCE_MAX: usize = 2_048;
+/// Connections in all, if the process may open so many files.
+pub const CONNECTIONS_MAX: usize = 16_384;
+/// Requests of one HTTP/2 connection at once.
+pub const STREAMS_MAX: u32 = 128;
+/// Requests being answered at once.
+pub const REQUESTS_MAX: usize = 8_192;
+/// A connection on which no request runs is ended after this time.
+pub const IDLE_TIME_MAX: Duration = Duration::from_secs(120);
+/// How often a silent HTTP/2 peer is asked whether it is still there, and how long it may take to say so.
+pub const PING_INTERVAL: Duration = Duration::from_secs(20);
+/// See [`PING_INTERVAL`].
+pub const PING_TIME_MAX: Duration = Duration::from_secs(10);
+/// From the wish to stop to the end of the last connection.
+pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
+
+const _: () = assert!(Fields::VERSION_BYTES_MAX < BODY_BYTES_MAX);
+const _: () = assert!(Fields::COUNT_MAX < JSON_KEYS_MAX);
+const _: () = assert!(TOKEN_BODY_BYTES_MAX <= BODY_BYTES_MAX);
+const _: () = assert!(BODY_BYTES_MAX < BODIES_KIB_MAX << 10);

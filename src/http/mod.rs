@@ -1,0 +1,44 @@
+//! HTTP: one table of routes, and strict parsing before and problem+json behind each operation.
+//! It makes operations from requests and answers from replies; what is true is decided behind the door.
+//!
+//! Invariant: no handler reaches a store, a key or another's request; whatever it can do, the door records.
+//!
+//! | file | one sentence |
+//! |---|---|
+//! | [`routes`] | the table: method, path, operation |
+//! | [`open`] | the three routes outside the door |
+//! | [`app`] | a request from its head to its answer |
+//! | `endpoint` | how an operation is asked for and answered |
+//! | `secrets` `rotations` `places` `keys` `tokens` `audit` | what each noun's routes take and say |
+//! | `url` `headers` `body` `source` | one part of a request each, parsed strictly |
+//! | [`reply`] [`problem`] | what is sent back |
+//! | `finish` `journal` | what has begun ends; one line in the server's log |
+//! | [`server`] [`tls`] | sockets, handshakes, connections |
+//! | [`limits`] | every number with its unit |
+
+pub mod app;
+mod audit;
+mod body;
+mod endpoint;
+mod finish;
+mod headers;
+mod journal;
+mod keys;
+pub mod limits;
+pub mod open;
+mod places;
+pub mod problem;
+pub mod reply;
+mod rotations;
+pub mod routes;
+mod secrets;
+pub mod server;
+mod source;
+pub mod tls;
+mod tokens;
+mod url;
+
+pub use app::{App, NodeFacts};
+pub use body::RequestBody;
+pub use open::OPEN_ROUTES;
+pub use routes::ROUTES;

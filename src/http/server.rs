@@ -1,0 +1,306 @@
+//! Sockets, handshakes and connections: the accept loop waits for nobody, and every wait has an end.
+//! A handshake, headers, a body, an idle connection and a drain are bounded in time, and connections in number
+//! (advisories H8, H10, H11).
+//!
+//! Invariant: nothing that one client does or leaves undone keeps another from being accepted.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http_body_util::Either;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::app::App;
+use super::limits::{
+    CONNECTIONS_MAX, CONNECTIONS_PER_SOURCE_MAX, DRAIN_TIME_MAX, HANDSHAKE_TIME_MAX, HEADER_BYTES_MAX, HEADER_TIME_MAX,
+    HEADERS_MAX, IDLE_TIME_MAX, PING_INTERVAL, PING_TIME_MAX, STREAMS_MAX,
+};
+use super::reply::Body;
+
+/// After an error of `accept`, such as no more file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Files that the process keeps for its store, its state and its sockets.
+const FILES_RESERVED: usize = 128;
+
+/// Serves until `stop` is true, then lets what has begun end, for at most [`DRAIN_TIME_MAX`].
+pub async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, app: Arc<App>, mut stop: watch::Receiver<bool>) {
+    let acceptor = TlsAcceptor::from(tls);
+    let connections = Connections::new();
+    let (alive, _) = watch::channel(());
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => break,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                if !is_of_one_peer(&error) {
+                    tracing::warn!(%error, "no connection can be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+                continue;
+            }
+        };
+        // Past a limit the socket is closed at once: an answer would cost a handshake.
+        let Some(place) = connections.enter(peer.ip()) else { continue };
+        let (acceptor, app, stop, alive) = (acceptor.clone(), Arc::clone(&app), stop.clone(), alive.subscribe());
+        tokio::spawn(async move {
+            connection(stream, peer, &acceptor, app, stop).await;
+            drop((place, alive));
+        });
+    }
+    drop(listener);
+    // Ended when every connection's receiver is gone.
+    if timeout(DRAIN_TIME_MAX, alive.closed()).await.is_err() {
+        tracing::warn!(connections = alive.receiver_count(), "connections were cut off after the drain's time");
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    acceptor: &TlsAcceptor,
+    app: Arc<App>,
+    mut stop: watch::Receiver<bool>,
+) {
+    // Small answers leave at once.
+    let _ = stream.set_nodelay(true);
+    let handshake = tokio::select! {
+        _ = stop.wait_for(|stop| *stop) => return,
+        handshake = timeout(HANDSHAKE_TIME_MAX, acceptor.accept(stream)) => handshake,
+    };
+    let Ok(Ok(stream)) = handshake else { return };
+    let activity = Arc::new(Activity::default());
+    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+        let io = TokioIo::new(stream);
+        let mut http = http2::Builder::new(TokioExecutor::new());
+        http.timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS_MAX)
+            .max_header_list_size(HEADER_BYTES_MAX as u32)
+            .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_TIME_MAX);
+        let service = service_fn(|request| answer(Arc::clone(&app), Arc::clone(&activity), request, peer));
+        let mut running = pin!(http.serve_connection(io, service));
+        tokio::select! {
+            _ = running.as_mut() => return,
+            () = over(&activity, &mut stop) => running.as_mut().graceful_shutdown(),
+        }
+        // The serve loop's own drain is shorter than the patience that an idle peer gets.
+        let _ = timeout(IDLE_TIME_MAX, running).await;
+    } else {
+        http1_connection(stream, peer, app, activity, stop).await;
+    }
+}
+
+async fn http1_connection(
+    stream: TlsStream<TcpStream>,
+    peer: SocketAddr,
+    app: Arc<App>,
+    activity: Arc<Activity>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIME_MAX)
+        .max_headers(HEADERS_MAX)
+        .max_header_size(HEADER_BYTES_MAX)
+        .max_buf_size(4 * HEADER_BYTES_MAX);
+    let service = service_fn(|request| answer(Arc::clone(&app), Arc::clone(&activity), request, peer));
+    let mut running = pin!(http.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        _ = running.as_mut() => return,
+        () = over(&activity, &mut stop) => running.as_mut().graceful_shutdown(),
+    }
+    let _ = timeout(IDLE_TIME_MAX, running).await;
+}
+
+async fn answer(
+    app: Arc<App>,
+    activity: Arc<Activity>,
+    request: Request<Incoming>,
+    peer: SocketAddr,
+) -> Result<Response<Body>, std::convert::Infallible> {
+    let busy = activity.begin();
+    Ok(app.answer(request.map(Either::Left), peer).await.map(|body| body.holding(busy)))
+}
+
+/// When a connection should end: the server stops, or nothing was asked for a while.
+async fn over(activity: &Activity, stop: &mut watch::Receiver<bool>) {
+    let idle = async {
+        loop {
+            let Some(left) = activity.time_left() else { return };
+            tokio::time::sleep(left).await;
+        }
+    };
+    tokio::select! {
+        _ = stop.wait_for(|stop| *stop) => {}
+        () = idle => {}
+    }
+}
+
+/// How much is going on in a connection.
+struct Activity {
+    running: AtomicUsize,
+    last: Mutex<Instant>,
+}
+
+impl Default for Activity {
+    fn default() -> Self {
+        Self { running: AtomicUsize::new(0), last: Mutex::new(Instant::now()) }
+    }
+}
+
+impl Activity {
+    fn begin(self: &Arc<Self>) -> Busy {
+        self.running.fetch_add(1, Ordering::Relaxed);
+        Busy(Arc::clone(self))
+    }
+
+    /// How long it may stay idle from now; none when it has been for too long.
+    fn time_left(&self) -> Option<Duration> {
+        if self.running.load(Ordering::Relaxed) > 0 {
+            return Some(IDLE_TIME_MAX);
+        }
+        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        IDLE_TIME_MAX.checked_sub(last.elapsed()).filter(|left| !left.is_zero())
+    }
+}
+
+/// One request of a connection.
+struct Busy(Arc<Activity>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        *self.0.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Whose connections there are.
+struct Connections {
+    by_source: Mutex<HashMap<IpAddr, usize>>,
+    all: AtomicUsize,
+    all_max: usize,
+}
+
+impl Connections {
+    fn new() -> Arc<Self> {
+        let files = open_files_max().unwrap_or(CONNECTIONS_MAX);
+        let all_max = CONNECTIONS_MAX.min(files.saturating_sub(FILES_RESERVED).max(1));
+        Arc::new(Self { by_source: Mutex::default(), all: AtomicUsize::new(0), all_max })
+    }
+
+    fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
+        let source = network_of(peer);
+        let mut by_source = self.by_source.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_source = by_source.get(&source).copied().unwrap_or(0);
+        if of_source >= CONNECTIONS_PER_SOURCE_MAX || self.all.load(Ordering::Relaxed) >= self.all_max {
+            return None;
+        }
+        by_source.insert(source, of_source + 1);
+        self.all.fetch_add(1, Ordering::Relaxed);
+        Some(Place { connections: Arc::clone(self), source })
+    }
+}
+
+/// One connection's place among them.
+struct Place {
+    connections: Arc<Connections>,
+    source: IpAddr,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut by_source = self.connections.by_source.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = by_source.get_mut(&self.source) {
+            *count -= 1;
+            if *count == 0 {
+                by_source.remove(&self.source);
+            }
+        }
+        self.connections.all.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// An address as it is counted: whoever has one address of a /64 has all of them.
+fn network_of(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+/// How many files this process may open, as the kernel says.
+fn open_files_max() -> Option<usize> {
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+/// An error of the connection that was accepted, not of the listener.
+fn is_of_one_peer(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn connections_of_a_source_are_bounded_and_given_back() {
+        let connections =
+            Arc::new(Connections { by_source: Mutex::default(), all: AtomicUsize::new(0), all_max: 3_000 });
+        let places: Vec<_> = (0..CONNECTIONS_PER_SOURCE_MAX)
+            .map(|host| connections.enter(address(&format!("2001:db8::{host:x}"))).expect("a place"))
+            .collect();
+        assert!(connections.enter(address("2001:db8::ffff:1")).is_none(), "the same /64");
+        let other = connections.enter(address("2001:db8:0:1::1"));
+        assert!(other.is_some());
+        let v4: Vec<_> = (0..1_000).map_while(|host| connections.enter(address(&format!("10.0.{}.{}", host / 250, host % 250)))).collect();
+        assert_eq!(places.len() + v4.len() + 1, 3_000, "all together");
+        drop((places, other, v4));
+        assert_eq!(connections.all.load(Ordering::Relaxed), 0);
+        assert!(connections.by_source.lock().expect("no panic").is_empty());
+    }
+
+    #[test]
+    fn mapped_addresses_are_their_own() {
+        assert_eq!(network_of(address("::ffff:10.0.0.1")), address("10.0.0.1"));
+        assert_eq!(network_of(address("2001:db8:0:1:2::3")), address("2001:db8:0:1::"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_has_an_end() {
+        let activity = Arc::new(Activity::default());
+        assert_eq!(activity.time_left(), Some(IDLE_TIME_MAX));
+        let busy = activity.begin();
+        tokio::time::advance(10 * IDLE_TIME_MAX).await;
+        assert_eq!(activity.time_left(), Some(IDLE_TIME_MAX), "a request runs");
+        drop(busy);
+        assert_eq!(activity.time_left(), Some(IDLE_TIME_MAX));
+        tokio::time::advance(IDLE_TIME_MAX).await;
+        assert_eq!(activity.time_left(), None);
+    }
+}
