@@ -150,7 +150,8 @@ impl Config {
     /// # Errors
     /// One sentence that names the key.
     pub fn read(path: &Path, database_url: Option<&str>) -> Result<Self, ConfigError> {
-        let refused = |why: String| ConfigError(format!("The configuration {} {why}.", path.display()));
+        let refused =
+            |why: String| ConfigError(format!("The configuration {} {why}.", path.display()));
         let unread = |error: std::io::Error| refused(format!("cannot be read: {error}"));
         let length = std::fs::metadata(path).map_err(unread)?.len();
         if length > FILE_BYTES_MAX {
@@ -166,22 +167,39 @@ impl Config {
     fn parse(text: &str, directory: &Path, database_url: Option<&str>) -> Result<Self, String> {
         let file: File = toml::from_str(text).map_err(|error| said(text, &error))?;
         let at = |path: &str| directory.join(path);
-        let listen = file.listen.parse().map_err(|_| key("listen", "takes an address and a port, as 0.0.0.0:8200"))?;
-        let node = file.node.map(|node| node.parse().map_err(|why: &str| key("node", &format!("is refused: {why}"))));
+        let listen = file
+            .listen
+            .parse()
+            .map_err(|_| key("listen", "takes an address and a port, as 0.0.0.0:8200"))?;
+        let node = file.node.map(|node| {
+            node.parse()
+                .map_err(|why: &str| key("node", &format!("is refused: {why}")))
+        });
         let url = match database_url {
-            Some(url) => parse_database(url, directory).map_err(|why| format!("is replaced by {DATABASE_URL_VARIABLE}, which {why}"))?,
+            Some(url) => parse_database(url, directory)
+                .map_err(|why| format!("is replaced by {DATABASE_URL_VARIABLE}, which {why}"))?,
             None => {
-                let url = file.database.url.as_deref().ok_or_else(|| key("database.url", "is missing"))?;
+                let url = file
+                    .database
+                    .url
+                    .as_deref()
+                    .ok_or_else(|| key("database.url", "is missing"))?;
                 parse_database(url, directory).map_err(|why| key("database.url", &why))?
             }
         };
         let readers = file.database.readers.unwrap_or(READERS_DEFAULT);
         if readers.get() > READERS_MAX {
-            return Err(key("database.readers", &format!("takes at most {READERS_MAX}")));
+            return Err(key(
+                "database.readers",
+                &format!("takes at most {READERS_MAX}"),
+            ));
         }
         let workers = file.runtime.workers;
         if workers.is_some_and(|workers| workers.get() > WORKERS_MAX) {
-            return Err(key("runtime.workers", &format!("takes at most {WORKERS_MAX}")));
+            return Err(key(
+                "runtime.workers",
+                &format!("takes at most {WORKERS_MAX}"),
+            ));
         }
         if file.trusted_proxies.len() > 256 {
             return Err(key("trusted_proxies", "takes at most 256 networks"));
@@ -197,7 +215,11 @@ impl Config {
             certificate: at(&file.tls.certificate),
             key: at(&file.tls.key),
             seal: file.seal.source(at)?,
-            trusted_proxies: file.trusted_proxies.iter().map(network).collect::<Result<_, _>>()?,
+            trusted_proxies: file
+                .trusted_proxies
+                .iter()
+                .map(network)
+                .collect::<Result<_, _>>()?,
             log: file.log,
             workers,
         })
@@ -212,18 +234,28 @@ fn parse_database(url: &str, directory: &Path) -> Result<DatabaseUrl, String> {
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
         return Ok(DatabaseUrl::Postgres(url.to_owned()));
     }
-    let path = url.strip_prefix("sqlite://").filter(|path| path.starts_with('/')).or_else(|| {
-        url.strip_prefix("sqlite:").filter(|path| !path.starts_with("//"))
-    });
+    let path = url
+        .strip_prefix("sqlite://")
+        .filter(|path| path.starts_with('/'))
+        .or_else(|| {
+            url.strip_prefix("sqlite:")
+                .filter(|path| !path.starts_with("//"))
+        });
     match path {
-        Some(path) if !path.is_empty() && !path.contains(['?', '#', '\0']) && path != ":memory:" => Ok(DatabaseUrl::Sqlite(directory.join(path))),
+        Some(path)
+            if !path.is_empty() && !path.contains(['?', '#', '\0']) && path != ":memory:" =>
+        {
+            Ok(DatabaseUrl::Sqlite(directory.join(path)))
+        }
         _ => Err("takes sqlite:///absolute/path, sqlite:relative/path or postgres://…".to_owned()),
     }
 }
 
 /// What TOML's own texts say, without the values that they quote.
 fn said(text: &str, error: &toml::de::Error) -> String {
-    let line = error.span().map_or(1, |span| text.get(..span.start).unwrap_or(text).matches('\n').count() + 1);
+    let line = error.span().map_or(1, |span| {
+        text.get(..span.start).unwrap_or(text).matches('\n').count() + 1
+    });
     let quoted = |before: &str| {
         let name = error.message().strip_prefix(before)?.split('`').next()?;
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
@@ -239,7 +271,10 @@ fn said(text: &str, error: &toml::de::Error) -> String {
         return format!("has a key twice, the second time in line {line}");
     }
     if error.message().starts_with("unknown variant") {
-        let known = error.message().split_once(", expected ").map_or("another word", |(_, known)| known);
+        let known = error
+            .message()
+            .split_once(", expected ")
+            .map_or("another word", |(_, known)| known);
         return format!("has a word in line {line} that is not {known}");
     }
     if error.message().starts_with("invalid") && error.message().contains("expected") {
@@ -303,9 +338,16 @@ impl SealSection {
         match (self.kind, self.file, self.passphrase_file) {
             (SealKind::File, Some(file), None) => Ok(SealSource::File(at(&file))),
             (SealKind::File, None, _) => Err(key("seal.file", "is missing")),
-            (SealKind::File, _, Some(_)) => Err(key("seal.passphrase_file", "does not belong to the seal `file`")),
-            (SealKind::Passphrase, None, file) => Ok(SealSource::Passphrase(file.as_deref().map(at))),
-            (SealKind::Passphrase, Some(_), _) => Err(key("seal.file", "does not belong to the seal `passphrase`")),
+            (SealKind::File, _, Some(_)) => Err(key(
+                "seal.passphrase_file",
+                "does not belong to the seal `file`",
+            )),
+            (SealKind::Passphrase, None, file) => {
+                Ok(SealSource::Passphrase(file.as_deref().map(at)))
+            }
+            (SealKind::Passphrase, Some(_), _) => {
+                Err(key("seal.file", "does not belong to the seal `passphrase`"))
+            }
         }
     }
 }

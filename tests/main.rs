@@ -3,6 +3,7 @@
 //!
 //! Invariant: a story asserts the status, the body and the record, and none waits for a time to pass.
 
+mod api;
 mod architecture;
 mod compile;
 mod support;

@@ -19,11 +19,17 @@ impl Network {
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(own), IpAddr::V4(other)) => {
                 let shift = 32 - u32::from(self.prefix);
-                (own.to_bits() ^ other.to_bits()).checked_shr(shift).unwrap_or(0) == 0
+                (own.to_bits() ^ other.to_bits())
+                    .checked_shr(shift)
+                    .unwrap_or(0)
+                    == 0
             }
             (IpAddr::V6(own), IpAddr::V6(other)) => {
                 let shift = 128 - u32::from(self.prefix);
-                (own.to_bits() ^ other.to_bits()).checked_shr(shift).unwrap_or(0) == 0
+                (own.to_bits() ^ other.to_bits())
+                    .checked_shr(shift)
+                    .unwrap_or(0)
+                    == 0
             }
             _ => false,
         }
@@ -41,10 +47,15 @@ impl FromStr for Network {
         };
         let address: IpAddr = address.parse().map_err(drop)?;
         let bits = if address.is_ipv4() { 32 } else { 128 };
-        let canonical = |text: &str| !text.starts_with('+') && (text == "0" || !text.starts_with('0'));
+        let canonical =
+            |text: &str| !text.starts_with('+') && (text == "0" || !text.starts_with('0'));
         let prefix = match prefix {
             None => bits,
-            Some(text) if canonical(text) => text.parse().ok().filter(|prefix| *prefix <= bits).ok_or(())?,
+            Some(text) if canonical(text) => text
+                .parse()
+                .ok()
+                .filter(|prefix| *prefix <= bits)
+                .ok_or(())?,
             Some(_) => return Err(()),
         };
         let zero = match address {
@@ -62,7 +73,10 @@ mod tests {
     #[test]
     fn a_network_holds_its_addresses_and_no_other() {
         let holds = |network: &str, address: &str| {
-            network.parse::<Network>().expect("a network").contains(address.parse().expect("an address"))
+            network
+                .parse::<Network>()
+                .expect("a network")
+                .contains(address.parse().expect("an address"))
         };
         assert!(holds("10.0.0.0/8", "10.255.0.1") && !holds("10.0.0.0/8", "11.0.0.1"));
         assert!(holds("10.0.0.0/8", "::ffff:10.1.1.1") && !holds("10.0.0.0/8", "::1"));
@@ -70,7 +84,19 @@ mod tests {
         assert!(holds("0.0.0.0/0", "255.0.0.1") && !holds("0.0.0.0/0", "::1"));
         assert!(holds("2001:db8::/32", "2001:db8:1::1") && !holds("2001:db8::/32", "2001:db9::"));
         assert!(holds("::/0", "2001::1") && holds("::1/128", "::1"));
-        for bad in ["", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/08", "10.0.0.0/+8", "10.0.0.0/", "10.0.0/8", "x", "::/129", "2001:db8::1/32", " 10.0.0.0/8"] {
+        for bad in [
+            "",
+            "10.0.0.1/8",
+            "10.0.0.0/33",
+            "10.0.0.0/08",
+            "10.0.0.0/+8",
+            "10.0.0.0/",
+            "10.0.0/8",
+            "x",
+            "::/129",
+            "2001:db8::1/32",
+            " 10.0.0.0/8",
+        ] {
             assert!(bad.parse::<Network>().is_err(), "{bad}");
         }
     }

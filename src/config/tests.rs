@@ -47,26 +47,44 @@ fn a_whole_file_is_taken() {
     let config = parse(WHOLE, None).expect("a configuration");
     assert_eq!(config.listen.to_string(), "0.0.0.0:8200");
     assert_eq!(config.node.as_ref().map(Name::as_str), Some("one"));
-    assert_eq!(config.database.url, DatabaseUrl::Sqlite("/etc/coffer/data/coffer.db".into()));
+    assert_eq!(
+        config.database.url,
+        DatabaseUrl::Sqlite("/etc/coffer/data/coffer.db".into())
+    );
     assert_eq!(config.database.readers.get(), 4);
     assert_eq!(config.certificate, Path::new("/etc/coffer/tls/server.pem"));
     assert_eq!(config.key, Path::new("/etc/coffer/server.key"));
     assert_eq!(config.seal, SealSource::File("/etc/coffer/root.key".into()));
     assert_eq!(config.trusted_proxies.len(), 2);
-    assert_eq!(config.log, Log { level: LogLevel::Debug, format: LogFormat::Text });
+    assert_eq!(
+        config.log,
+        Log {
+            level: LogLevel::Debug,
+            format: LogFormat::Text
+        }
+    );
     assert_eq!(config.workers.map(NonZeroUsize::get), Some(2));
 }
 
 #[test]
 fn the_environment_names_the_database() {
-    assert_eq!(parse(LEAST, None).expect_err("no database"), "is refused: the key `database.url` is missing");
+    assert_eq!(
+        parse(LEAST, None).expect_err("no database"),
+        "is refused: the key `database.url` is missing"
+    );
     let config = parse(LEAST, Some("postgres://u:hunter2@db/coffer")).expect("a configuration");
     assert!(!format!("{config:?}").contains("hunter2"));
     assert_eq!(config.seal, SealSource::Passphrase(None));
     let config = parse(WHOLE, Some("sqlite:///var/coffer.db")).expect("a configuration");
-    assert_eq!(config.database.url, DatabaseUrl::Sqlite("/var/coffer.db".into()));
+    assert_eq!(
+        config.database.url,
+        DatabaseUrl::Sqlite("/var/coffer.db".into())
+    );
     let said = parse(LEAST, Some("mysql://u:hunter2@db")).expect_err("another database");
-    assert!(said.contains(DATABASE_URL_VARIABLE) && !said.contains("hunter2"), "{said}");
+    assert!(
+        said.contains(DATABASE_URL_VARIABLE) && !said.contains("hunter2"),
+        "{said}"
+    );
 }
 
 /// Each mistake is one sentence that names the key and repeats no value.
@@ -78,42 +96,126 @@ fn mistakes_are_named() {
     };
     for (from, to, said) in [
         ("node =", "nodes =", "has the unknown key `nodes` in line 3"),
-        ("readers =", "writers =", "has the unknown key `writers` in line 9"),
+        (
+            "readers =",
+            "writers =",
+            "has the unknown key `writers` in line 9",
+        ),
         ("level =", "colour =", "has the unknown key `colour`"),
-        ("kind = \"file\"", "kind = \"hunter2\"", "has a word in line 16 that is not `file` or `passphrase`"),
-        ("\"durable\"", "\"process\"", "has a word in line 27 that is not `durable`"),
+        (
+            "kind = \"file\"",
+            "kind = \"hunter2\"",
+            "has a word in line 16 that is not `file` or `passphrase`",
+        ),
+        (
+            "\"durable\"",
+            "\"process\"",
+            "has a word in line 27 that is not `durable`",
+        ),
         ("\"debug\"", "\"loud\"", "has a word in line 20 that is not"),
         ("listen = \"0.0.0.0:8200\"", "", "lacks the key `listen`"),
-        ("\"0.0.0.0:8200\"", "\"localhost:8200\"", "the key `listen` takes"),
+        (
+            "\"0.0.0.0:8200\"",
+            "\"localhost:8200\"",
+            "the key `listen` takes",
+        ),
         ("\"0.0.0.0:8200\"", "\"hunter2\"", "the key `listen` takes"),
-        ("\"0.0.0.0:8200\"", "8200", "has a value of the wrong type or range in line 2"),
+        (
+            "\"0.0.0.0:8200\"",
+            "8200",
+            "has a value of the wrong type or range in line 2",
+        ),
         ("\"one\"", "\"One\"", "the key `node` is refused"),
-        ("readers = 4", "readers = 0", "has a value of the wrong type or range in line 9"),
-        ("readers = 4", "readers = -1", "has a value of the wrong type or range in line 9"),
-        ("readers = 4", "readers = 1000", "the key `database.readers` takes at most 256"),
-        ("readers = 4", "readers = \"hunter2\"", "has a value of the wrong type or range in line 9"),
-        ("workers = 2", "workers = 257", "the key `runtime.workers` takes at most"),
-        ("10.0.0.0/8", "10.0.0.1/8", "the key `trusted_proxies` takes"),
-        ("sqlite:data/coffer.db", "sqlite:", "the key `database.url` takes"),
-        ("sqlite:data/coffer.db", "sqlite::memory:", "the key `database.url` takes"),
-        ("sqlite:data/coffer.db", "sqlite://data/coffer.db", "the key `database.url` takes"),
-        ("sqlite:data/coffer.db", "sqlite:a?mode=ro", "the key `database.url` takes"),
+        (
+            "readers = 4",
+            "readers = 0",
+            "has a value of the wrong type or range in line 9",
+        ),
+        (
+            "readers = 4",
+            "readers = -1",
+            "has a value of the wrong type or range in line 9",
+        ),
+        (
+            "readers = 4",
+            "readers = 1000",
+            "the key `database.readers` takes at most 256",
+        ),
+        (
+            "readers = 4",
+            "readers = \"hunter2\"",
+            "has a value of the wrong type or range in line 9",
+        ),
+        (
+            "workers = 2",
+            "workers = 257",
+            "the key `runtime.workers` takes at most",
+        ),
+        (
+            "10.0.0.0/8",
+            "10.0.0.1/8",
+            "the key `trusted_proxies` takes",
+        ),
+        (
+            "sqlite:data/coffer.db",
+            "sqlite:",
+            "the key `database.url` takes",
+        ),
+        (
+            "sqlite:data/coffer.db",
+            "sqlite::memory:",
+            "the key `database.url` takes",
+        ),
+        (
+            "sqlite:data/coffer.db",
+            "sqlite://data/coffer.db",
+            "the key `database.url` takes",
+        ),
+        (
+            "sqlite:data/coffer.db",
+            "sqlite:a?mode=ro",
+            "the key `database.url` takes",
+        ),
         ("file = \"root.key\"", "", "the key `seal.file` is missing"),
-        ("kind = \"file\"", "kind = \"passphrase\"", "the key `seal.file` does not belong"),
-        ("file = \"root.key\"", "file = \"a\"\npassphrase_file = \"b\"", "the key `seal.passphrase_file` does not belong"),
-        ("node = \"one\"", "node = \"one\"\nnode = \"two\"", "has a key twice"),
+        (
+            "kind = \"file\"",
+            "kind = \"passphrase\"",
+            "the key `seal.file` does not belong",
+        ),
+        (
+            "file = \"root.key\"",
+            "file = \"a\"\npassphrase_file = \"b\"",
+            "the key `seal.passphrase_file` does not belong",
+        ),
+        (
+            "node = \"one\"",
+            "node = \"one\"\nnode = \"two\"",
+            "has a key twice",
+        ),
         ("[tls]", "[tls", "is not TOML: see line 11"),
         ("listen = ", "listen ", "is not TOML: see line 2"),
-        ("node = \"one\"", "node = hunter2", "is not TOML: see line 3"),
+        (
+            "node = \"one\"",
+            "node = hunter2",
+            "is not TOML: see line 3",
+        ),
     ] {
         let found = with(from, to);
         assert!(found.contains(said), "{to}: {found}");
-        assert!(!found.contains("hunter2") && !found.contains('\n'), "{to}: {found}");
+        assert!(
+            !found.contains("hunter2") && !found.contains('\n'),
+            "{to}: {found}"
+        );
     }
 }
 
 #[test]
 fn a_file_that_cannot_be_read_is_named() {
-    let said = Config::read(Path::new("/nonexistent/coffer.toml"), None).expect_err("no file").to_string();
-    assert!(said.starts_with("The configuration /nonexistent/coffer.toml cannot be read"), "{said}");
+    let said = Config::read(Path::new("/nonexistent/coffer.toml"), None)
+        .expect_err("no file")
+        .to_string();
+    assert!(
+        said.starts_with("The configuration /nonexistent/coffer.toml cannot be read"),
+        "{said}"
+    );
 }

@@ -77,7 +77,11 @@ impl App {
     }
 
     /// Answers one request of the peer at this address.
-    pub async fn answer(self: &Arc<Self>, request: Request<RequestBody>, peer: SocketAddr) -> Response<Body> {
+    pub async fn answer(
+        self: &Arc<Self>,
+        request: Request<RequestBody>,
+        peer: SocketAddr,
+    ) -> Response<Body> {
         let began = Instant::now();
         let (method, version) = (request.method().clone(), request.version());
         let id = self.request_id();
@@ -88,7 +92,8 @@ impl App {
             Err(fault) => Err(fault),
         };
         let status = result.as_ref().map_or_else(Fault::status, Reply::status);
-        self.journal.write(&method, pattern, status, id, began.elapsed());
+        self.journal
+            .write(&method, pattern, status, id, began.elapsed());
         match result {
             Ok(reply) => reply.answer(id),
             Err(fault) => fault.answer(id, version),
@@ -105,7 +110,8 @@ impl App {
     ) -> Result<Begun, Fault> {
         let (parts, body) = request.into_parts();
         let source = source_of(peer, &parts.headers, &self.trusted);
-        let path = url::decode_path(parts.uri.path()).map_err(|refusal| self.turn_away(source, refusal.into()))?;
+        let path = url::decode_path(parts.uri.path())
+            .map_err(|refusal| self.turn_away(source, refusal.into()))?;
         let run = match routes::find(&parts.method, &path) {
             Found::Route(route) => {
                 *pattern = route.pattern;
@@ -116,7 +122,9 @@ impl App {
                 let begun = open::begin(route, self, &parts, source, id)?;
                 return Ok(begun);
             }
-            Found::OtherMethods(allowed) => return Err(self.turn_away(source, Fault::Method(allowed))),
+            Found::OtherMethods(allowed) => {
+                return Err(self.turn_away(source, Fault::Method(allowed)));
+            }
             Found::Nothing => return Err(self.turn_away(source, Fault::NoRoute)),
         };
         let door = self.unsealed.get().ok_or(Fault::Sealed)?.door.clone();
@@ -134,8 +142,18 @@ impl App {
             return Err(turned_away(&door, source, Fault::Busy));
         };
         let decoded = (path != parts.uri.path()).then(|| path.into_owned());
-        let call =
-            Call { app: Arc::clone(self), door, id, source, credential, decoded, pattern, body, permit, parts };
+        let call = Call {
+            app: Arc::clone(self),
+            door,
+            id,
+            source,
+            credential,
+            decoded,
+            pattern,
+            body,
+            permit,
+            parts,
+        };
         Ok(Begun::Running(Finish::new(run(call))))
     }
 
@@ -150,7 +168,10 @@ impl App {
     fn request_id(&self) -> RequestId {
         match self.unsealed.get() {
             Some(unsealed) => unsealed.door.request_id(),
-            None => RequestId { boot: self.boot, counter: self.counter.fetch_add(1, Ordering::Relaxed) },
+            None => RequestId {
+                boot: self.boot,
+                counter: self.counter.fetch_add(1, Ordering::Relaxed),
+            },
         }
     }
 

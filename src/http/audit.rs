@@ -22,7 +22,10 @@ const A_LIMIT: &str = "a number of records, 1 to 1000";
 
 impl Endpoint for ReadRecords {
     fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {
-        let limit = asked.query.take_as::<u32>("limit", A_LIMIT)?.unwrap_or(RECORDS_DEFAULT);
+        let limit = asked
+            .query
+            .take_as::<u32>("limit", A_LIMIT)?
+            .unwrap_or(RECORDS_DEFAULT);
         if !(1..=RECORDS_MAX).contains(&limit) {
             return Err(wrong("limit", A_LIMIT));
         }
@@ -105,7 +108,9 @@ impl Endpoint for ReadHeads {
             root: head.checkpoint.root.to_string(),
             note: head.note,
         };
-        Ok(answered.json(&AuditHeads { heads: heads.into_iter().map(shown).collect() }))
+        Ok(answered.json(&AuditHeads {
+            heads: heads.into_iter().map(shown).collect(),
+        }))
     }
 }
 
@@ -115,6 +120,8 @@ impl Endpoint for ReadVerifierKey {
     }
 
     async fn reply((): (), answered: &Answered<'_>) -> Result<Reply, Refusal> {
-        Ok(answered.json(&AuditKey { key: answered.door.verifier_key() }))
+        Ok(answered.json(&AuditKey {
+            key: answered.door.verifier_key(),
+        }))
     }
 }

@@ -28,7 +28,11 @@ pub(super) struct ReadBody(Zeroizing<Vec<u8>>);
 impl ReadBody {
     /// The body as what the route takes; nothing stands for `{}`.
     pub(super) fn parse<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
-        let bytes = if self.0.is_empty() { b"{}" } else { self.0.as_slice() };
+        let bytes = if self.0.is_empty() {
+            b"{}"
+        } else {
+            self.0.as_slice()
+        };
         check_shape(bytes)?;
         coffer_api::parse_body(bytes).map_err(|error| Refusal::Malformed(error.to_string()))
     }
@@ -56,19 +60,27 @@ pub(super) async fn read(
     Ok(body)
 }
 
-async fn collect(mut body: RequestBody, limit: usize, budget: &Semaphore) -> Result<ReadBody, Fault> {
+async fn collect(
+    mut body: RequestBody,
+    limit: usize,
+    budget: &Semaphore,
+) -> Result<ReadBody, Fault> {
     let mut bytes = Zeroizing::new(Vec::new());
     let mut permits = Vec::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Refusal::Malformed("the body ended before its end".to_owned()))?;
-        let Ok(data) = frame.into_data() else { continue };
+        let frame =
+            frame.map_err(|_| Refusal::Malformed("the body ended before its end".to_owned()))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
         let length = bytes.len() + data.len();
         if length > limit {
             return Err(too_large(limit));
         }
         if length > bytes.capacity() {
             let capacity = length.max(2 * bytes.capacity()).max(PIECE_BYTES).min(limit);
-            let more = u32::try_from((capacity - bytes.capacity()).div_ceil(KIB)).unwrap_or(u32::MAX);
+            let more =
+                u32::try_from((capacity - bytes.capacity()).div_ceil(KIB)).unwrap_or(u32::MAX);
             permits.push(budget.try_acquire_many(more).map_err(|_| Fault::Busy)?);
             let mut larger = Zeroizing::new(Vec::with_capacity(capacity));
             larger.extend_from_slice(&bytes);
@@ -90,11 +102,23 @@ fn too_large(limit: usize) -> Fault {
 /// `application/json`, also with `charset=utf-8`; no compression, which could be a bomb (advisory H3).
 fn check_content_type(headers: &HeaderMap) -> Result<(), Fault> {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
-    let (Some(kind), None) = (types.next(), types.next()) else { return Err(Fault::MediaType) };
-    let mut parts = kind.to_str().map_err(|_| Fault::MediaType)?.split(';').map(str::trim);
-    let json = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
+    let (Some(kind), None) = (types.next(), types.next()) else {
+        return Err(Fault::MediaType);
+    };
+    let mut parts = kind
+        .to_str()
+        .map_err(|_| Fault::MediaType)?
+        .split(';')
+        .map(str::trim);
+    let json = parts
+        .next()
+        .is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
     let plain = parts.all(|parameter| parameter.eq_ignore_ascii_case("charset=utf-8"));
-    if json && plain && !headers.contains_key(CONTENT_ENCODING) { Ok(()) } else { Err(Fault::MediaType) }
+    if json && plain && !headers.contains_key(CONTENT_ENCODING) {
+        Ok(())
+    } else {
+        Err(Fault::MediaType)
+    }
 }
 
 /// Counts depth and keys without making anything of them. What is no JSON is left to the parser.
@@ -119,10 +143,14 @@ fn check_shape(json: &[u8]) -> Result<(), Refusal> {
             _ => {}
         }
         if depth > JSON_DEPTH_MAX {
-            return Err(Refusal::Malformed(format!("the body is nested more than {JSON_DEPTH_MAX} deep")));
+            return Err(Refusal::Malformed(format!(
+                "the body is nested more than {JSON_DEPTH_MAX} deep"
+            )));
         }
         if keys > JSON_KEYS_MAX {
-            return Err(Refusal::Malformed(format!("the body has more than {JSON_KEYS_MAX} keys")));
+            return Err(Refusal::Malformed(format!(
+                "the body has more than {JSON_KEYS_MAX} keys"
+            )));
         }
     }
     Ok(())
@@ -148,17 +176,34 @@ mod tests {
     async fn limits_are_exact() {
         let json = ["application/json"];
         assert!(sent(&[b' '; 100], &json, 100).await.is_ok());
-        let refused = sent(&[b' '; 101], &json, 100).await.err().expect("too large");
+        let refused = sent(&[b' '; 101], &json, 100)
+            .await
+            .err()
+            .expect("too large");
         assert_eq!(refused.status(), 413);
-        assert_eq!(sent(b"{}", &json, 0).await.err().expect("no body here").status(), 400);
+        assert_eq!(
+            sent(b"{}", &json, 0)
+                .await
+                .err()
+                .expect("no body here")
+                .status(),
+            400
+        );
         assert!(sent(b"", &[], 0).await.is_ok());
-        let busy = sent(&vec![b' '; 65 << 10], &json, BODY_BYTES_MAX).await.err().expect("no budget");
+        let busy = sent(&vec![b' '; 65 << 10], &json, BODY_BYTES_MAX)
+            .await
+            .err()
+            .expect("no budget");
         assert_eq!(busy.status(), 503);
     }
 
     #[tokio::test]
     async fn a_body_is_json_and_says_so() {
-        for good in ["application/json", "Application/JSON; charset=UTF-8", "application/json;charset=utf-8"] {
+        for good in [
+            "application/json",
+            "Application/JSON; charset=UTF-8",
+            "application/json;charset=utf-8",
+        ] {
             assert!(sent(b"{}", &[good], 100).await.is_ok(), "{good}");
         }
         let bad: [&[&'static str]; 6] = [
@@ -170,7 +215,11 @@ mod tests {
             &["application/jsonp"],
         ];
         for bad in bad {
-            assert_eq!(sent(b"{}", bad, 100).await.err().expect("refused").status(), 415, "{bad:?}");
+            assert_eq!(
+                sent(b"{}", bad, 100).await.err().expect("refused").status(),
+                415,
+                "{bad:?}"
+            );
         }
     }
 
@@ -178,13 +227,16 @@ mod tests {
     #[tokio::test]
     async fn depth_and_keys_are_bounded_before_parsing() {
         let parse = |body: String| ReadBody(Zeroizing::new(body.into_bytes())).parse::<PutSecret>();
-        let deep = |depth: usize| format!("{{\"fields\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+        let deep =
+            |depth: usize| format!("{{\"fields\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
         let said = |body| format!("{:?}", parse(body).expect_err("refused"));
         assert!(said(deep(32)).contains("nested more than 32"));
         assert!(!said(deep(31)).contains("nested"));
         assert!(said("[".repeat(100_000)).contains("nested"));
         let wide = |keys: usize| {
-            let fields: Vec<String> = (0..keys).map(|key| format!("\"k{key}\":\":{{[\\\"\"")).collect();
+            let fields: Vec<String> = (0..keys)
+                .map(|key| format!("\"k{key}\":\":{{[\\\"\""))
+                .collect();
             format!("{{\"fields\":{{{}}}}}", fields.join(","))
         };
         assert_eq!(parse(wide(1_023)).expect("a body").fields.len(), 1_023);

@@ -80,12 +80,18 @@ impl Asked<'_> {
 
     /// The first two parts.
     pub(super) fn environment(&self) -> Result<EnvironmentName, Refusal> {
-        Ok(EnvironmentName { project: self.project()?, environment: named("environment", self.captured.0[1])? })
+        Ok(EnvironmentName {
+            project: self.project()?,
+            environment: named("environment", self.captured.0[1])?,
+        })
     }
 
     /// All three: `project/environment/path`.
     pub(super) fn secret(&self) -> Result<SecretName, Refusal> {
-        Ok(SecretName { place: self.environment()?, path: named::<SecretPath>("path", self.captured.0[2])? })
+        Ok(SecretName {
+            place: self.environment()?,
+            path: named::<SecretPath>("path", self.captured.0[2])?,
+        })
     }
 
     /// The first part as an id.
@@ -101,13 +107,17 @@ impl Asked<'_> {
 
 /// A name from a path or a body, or the reason why it is none.
 pub(super) fn named<T: FromStr<Err = &'static str>>(what: &str, text: &str) -> Result<T, Refusal> {
-    text.parse().map_err(|why| Refusal::Malformed(format!("the {what} is refused: {why}")))
+    text.parse()
+        .map_err(|why| Refusal::Malformed(format!("the {what} is refused: {why}")))
 }
 
 /// An id from a path or a body.
 pub(super) fn id<T: FromStr>(text: &str) -> Result<T, Refusal> {
     text.parse().map_err(|_| {
-        Refusal::Malformed("an id is 32 lower-case hexadecimal digits with dashes, as this server gives it".to_owned())
+        Refusal::Malformed(
+            "an id is 32 lower-case hexadecimal digits with dashes, as this server gives it"
+                .to_owned(),
+        )
     })
 }
 
@@ -132,13 +142,28 @@ impl Answered<'_> {
 
 impl Asked<'_> {
     /// `limit` and `cursor`: how much, and after what; a cursor opens only the listing that it was made for.
-    pub(super) fn page<T: FromStr>(&mut self, listing: &str) -> Result<(PageSize, Option<T>), Refusal> {
-        let limit = self.query.take_as::<u32>("limit", "a number of items, at least 1")?;
+    pub(super) fn page<T: FromStr>(
+        &mut self,
+        listing: &str,
+    ) -> Result<(PageSize, Option<T>), Refusal> {
+        let limit = self
+            .query
+            .take_as::<u32>("limit", "a number of items, at least 1")?;
         let limit = limit.map_or(Some(PageSize::default()), PageSize::at_most);
         let limit = limit.ok_or_else(|| wrong("limit", "a number of items, at least 1"))?;
-        let Some(cursor) = self.query.take("cursor") else { return Ok((limit, None)) };
-        let position = self.door.open_cursor(listing, &cursor).and_then(|position| position.parse().ok());
-        let after = position.ok_or_else(|| wrong("cursor", "the cursor of this list's last page, as this server gave it"))?;
+        let Some(cursor) = self.query.take("cursor") else {
+            return Ok((limit, None));
+        };
+        let position = self
+            .door
+            .open_cursor(listing, &cursor)
+            .and_then(|position| position.parse().ok());
+        let after = position.ok_or_else(|| {
+            wrong(
+                "cursor",
+                "the cursor of this list's last page, as this server gave it",
+            )
+        })?;
         Ok((limit, Some(after)))
     }
 }
@@ -160,9 +185,25 @@ pub(super) struct Call {
 
 /// Parses, runs and answers: the same for every route.
 pub(super) fn call<O: Endpoint>(call: Call) -> Running {
-    const { assert!(!matches!(O::ACCESS, Access::System), "no request can name an operation of the system") };
+    const {
+        assert!(
+            !matches!(O::ACCESS, Access::System),
+            "no request can name an operation of the system"
+        )
+    };
     Box::pin(async move {
-        let Call { app, door, id, source, credential, parts, decoded, pattern, body, permit } = call;
+        let Call {
+            app,
+            door,
+            id,
+            source,
+            credential,
+            parts,
+            decoded,
+            pattern,
+            body,
+            permit,
+        } = call;
         let body = match body::read(body, &parts.headers, O::BODY_BYTES_MAX, app.bodies()).await {
             Ok(body) => body,
             Err(fault) => return Err(turned_away(&door, source, fault)),
@@ -181,7 +222,9 @@ pub(super) fn call<O: Endpoint>(call: Call) -> Running {
             let operation = O::parse(&mut asked)?;
             asked.query.finish()?;
             let request = Request {
-                credential: credential.take().unwrap_or_else(|| headers::credential(&parts.headers)),
+                credential: credential
+                    .take()
+                    .unwrap_or_else(|| headers::credential(&parts.headers)),
                 id,
                 source: Some(source),
                 user_agent: headers::user_agent(&parts.headers),
@@ -198,7 +241,11 @@ pub(super) fn call<O: Endpoint>(call: Call) -> Running {
                 asked = ask(door.request_id())?;
                 continue;
             }
-            let answered = Answered { status: answer.status, door: &door, listing };
+            let answered = Answered {
+                status: answer.status,
+                door: &door,
+                listing,
+            };
             let reply = O::reply(answer.reply, &answered).await?;
             drop(permit);
             return Ok(reply);
@@ -208,7 +255,11 @@ pub(super) fn call<O: Endpoint>(call: Call) -> Running {
 
 /// What does not reach the door is counted there.
 pub(super) fn turned_away(door: &Door, source: IpAddr, fault: Fault) -> Fault {
-    let why = if matches!(fault, Fault::Busy) { Turned::TooMany } else { Turned::BadRequest };
+    let why = if matches!(fault, Fault::Busy) {
+        Turned::TooMany
+    } else {
+        Turned::BadRequest
+    };
     door.count_turned_away(Some(source), why);
     fault
 }

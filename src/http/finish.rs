@@ -27,7 +27,9 @@ impl Future for Finish {
     type Output = Result<Reply, Fault>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Some(running) = self.0.as_mut() else { return Poll::Ready(Err(Fault::Internal)) };
+        let Some(running) = self.0.as_mut() else {
+            return Poll::Ready(Err(Fault::Internal));
+        };
         // Nothing is used again after a panic: the future is dropped, and what it shares is behind locks that go on.
         let polled = catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx)));
         let output = match polled {
@@ -78,7 +80,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_a_500() {
-        let fault = Finish::new(Box::pin(async { panic!("a test's panic") })).await.err().expect("a fault");
+        let fault = Finish::new(Box::pin(async { panic!("a test's panic") }))
+            .await
+            .err()
+            .expect("a fault");
         assert_eq!(fault.status(), 500);
     }
 }

@@ -28,7 +28,9 @@ pub(super) fn credential(headers: &HeaderMap) -> Credential {
         (None, _) => Credential::Missing,
         (Some(_), Some(_)) => Credential::Malformed,
         (Some(value), None) => match value.as_bytes().split_at_checked(7) {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"bearer ") => Credential::of_token(token),
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"bearer ") => {
+                Credential::of_token(token)
+            }
             _ => Credential::Malformed,
         },
     }
@@ -42,14 +44,22 @@ pub(super) fn user_agent(headers: &HeaderMap) -> Option<String> {
 
 /// `Coffer-Metadata`: a JSON object of strings, to be recorded as sent.
 pub(super) fn metadata(headers: &HeaderMap) -> Result<Option<BTreeMap<String, String>>, Refusal> {
-    let Some(value) = single(headers, &COFFER_METADATA)? else { return Ok(None) };
+    let Some(value) = single(headers, &COFFER_METADATA)? else {
+        return Ok(None);
+    };
     if value.len() > METADATA_BYTES_MAX {
-        return Err(malformed("the header Coffer-Metadata has at most 512 bytes"));
+        return Err(malformed(
+            "the header Coffer-Metadata has at most 512 bytes",
+        ));
     }
     let mut json = serde_json::Deserializer::from_slice(value);
-    let metadata = json.deserialize_map(Strings).and_then(|metadata| json.end().map(|()| metadata));
+    let metadata = json
+        .deserialize_map(Strings)
+        .and_then(|metadata| json.end().map(|()| metadata));
     metadata.map(Some).map_err(|_| {
-        malformed("the header Coffer-Metadata holds a JSON object of at most 8 strings, no key twice")
+        malformed(
+            "the header Coffer-Metadata holds a JSON object of at most 8 strings, no key twice",
+        )
     })
 }
 
@@ -81,21 +91,27 @@ pub(super) fn expected(headers: &HeaderMap, query: &mut Query) -> Result<Expecte
     match (if_match, if_none_match, if_version) {
         (None, None, None) => Ok(Expected::Any),
         (Some(b"*"), None, None) => Ok(Expected::Present),
-        (Some(tags), None, None) => {
-            etags(tags, false).map(Expected::Etags).ok_or_else(|| malformed("the header If-Match takes ETags as this server gives them, or *"))
-        }
+        (Some(tags), None, None) => etags(tags, false).map(Expected::Etags).ok_or_else(|| {
+            malformed("the header If-Match takes ETags as this server gives them, or *")
+        }),
         (None, Some(b"*"), None) => Ok(Expected::Absent),
         (None, Some(_), None) => Err(malformed("the header If-None-Match takes * on a write")),
         (None, None, Some(0)) => Ok(Expected::Absent),
         (None, None, Some(version)) => Ok(Expected::Version(version)),
-        _ => Err(malformed("send one condition only: If-Match, If-None-Match or `if_version`")),
+        _ => Err(malformed(
+            "send one condition only: If-Match, If-None-Match or `if_version`",
+        )),
     }
 }
 
 /// The versions that the client already has, from `If-None-Match` on a read.
 pub(super) fn known_versions(headers: &HeaderMap) -> Result<Vec<Etag>, Refusal> {
-    let Some(value) = single(headers, &IF_NONE_MATCH)? else { return Ok(Vec::new()) };
-    etags(value, true).ok_or_else(|| malformed("the header If-None-Match takes ETags as this server gives them on a read"))
+    let Some(value) = single(headers, &IF_NONE_MATCH)? else {
+        return Ok(Vec::new());
+    };
+    etags(value, true).ok_or_else(|| {
+        malformed("the header If-None-Match takes ETags as this server gives them on a read")
+    })
 }
 
 /// A list of tags. On a read a weak one is as good, since proxies weaken them (RFC 9110, 13.1.2).
@@ -103,7 +119,11 @@ fn etags(value: &[u8], weak: bool) -> Option<Vec<Etag>> {
     let text = std::str::from_utf8(value).ok()?;
     let tag = |tag: &str| {
         let tag = tag.trim_matches([' ', '\t']);
-        tag.strip_prefix("W/").filter(|_| weak).unwrap_or(tag).parse().ok()
+        tag.strip_prefix("W/")
+            .filter(|_| weak)
+            .unwrap_or(tag)
+            .parse()
+            .ok()
     };
     let tags: Vec<Etag> = text.split(',').map(tag).collect::<Option<_>>()?;
     (tags.len() <= ETAGS_MAX).then_some(tags)
@@ -134,7 +154,8 @@ pub(super) mod tests {
         let mut check = crc32fast::hash(body.as_bytes());
         let mut digits = [0; 6];
         for digit in digits.iter_mut().rev() {
-            *digit = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"[(check % 62) as usize];
+            *digit = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                [(check % 62) as usize];
             check /= 62;
         }
         format!("{body}_{}", String::from_utf8_lossy(&digits))
@@ -164,10 +185,21 @@ pub(super) mod tests {
         assert!(matches!(shown(&[&good, &good]), Credential::Malformed));
         let mega = format!("Bearer {}", "a".repeat(1 << 20));
         for bad in [
-            "", "null", "Bearer", "Bearer ", "Bearer null", "Basic YTpi", &token, &mega,
-            &format!("Bearer  {token}"), &format!("Bearer {token} "), &format!("Bearer {token},{token}"),
-            &format!("Bearer {}", token.to_lowercase()), &format!("Bearer {}x", &token[..token.len() - 1]),
-            &format!("Bearer {}", token.replace("cof_", "cov_")), &format!("Bearer\t{token}"),
+            "",
+            "null",
+            "Bearer",
+            "Bearer ",
+            "Bearer null",
+            "Basic YTpi",
+            &token,
+            &mega,
+            &format!("Bearer  {token}"),
+            &format!("Bearer {token} "),
+            &format!("Bearer {token},{token}"),
+            &format!("Bearer {}", token.to_lowercase()),
+            &format!("Bearer {}x", &token[..token.len() - 1]),
+            &format!("Bearer {}", token.replace("cof_", "cov_")),
+            &format!("Bearer\t{token}"),
         ] {
             let short: String = bad.chars().take(40).collect();
             assert!(matches!(shown(&[bad]), Credential::Malformed), "{short}");
@@ -178,14 +210,31 @@ pub(super) mod tests {
     fn metadata_is_a_small_object_of_strings() {
         let read = |values: &[&[u8]]| metadata(&headers(&COFFER_METADATA, values));
         assert_eq!(read(&[]), Ok(None));
-        let known = read(&[br#"{"pipeline":"42","who":"\u00e9"}"#]).expect("metadata").expect("some");
-        assert_eq!((known["pipeline"].as_str(), known["who"].as_str()), ("42", "é"));
+        let known = read(&[br#"{"pipeline":"42","who":"\u00e9"}"#])
+            .expect("metadata")
+            .expect("some");
+        assert_eq!(
+            (known["pipeline"].as_str(), known["who"].as_str()),
+            ("42", "é")
+        );
         let nine: Vec<String> = (0..9).map(|key| format!("\"k{key}\":\"\"")).collect();
         let nine = format!("{{{}}}", nine.join(","));
         let long = format!(r#"{{"a":"{}"}}"#, "x".repeat(505));
         for bad in [
-            "", "x", "[]", "\"a\"", "null", "{", "{} {}", r#"{"a":1}"#, r#"{"a":null}"#, r#"{"a":{"b":"c"}}"#, r#"{"a":["hunter2"]}"#,
-            r#"{"a":"1","a":"2"}"#, &nine, &long,
+            "",
+            "x",
+            "[]",
+            "\"a\"",
+            "null",
+            "{",
+            "{} {}",
+            r#"{"a":1}"#,
+            r#"{"a":null}"#,
+            r#"{"a":{"b":"c"}}"#,
+            r#"{"a":["hunter2"]}"#,
+            r#"{"a":"1","a":"2"}"#,
+            &nine,
+            &long,
         ] {
             let said = format!("{:?}", read(&[bad.as_bytes()]).expect_err(bad));
             assert!(!said.contains("hunter2"));
@@ -198,27 +247,52 @@ pub(super) mod tests {
     fn a_write_has_one_condition() {
         let tag = br#""0123456789abcdef.7""#.as_slice();
         let of = |name: &HeaderName, value: &[u8], query: &str| {
-            expected(&headers(name, &[value]), &mut Query::parse(Some(query)).expect("a query"))
+            expected(
+                &headers(name, &[value]),
+                &mut Query::parse(Some(query)).expect("a query"),
+            )
         };
         let known: Etag = "\"0123456789abcdef.7\"".parse().expect("a tag");
         assert_eq!(of(&IF_MATCH, tag, ""), Ok(Expected::Etags(vec![known])));
         assert_eq!(of(&IF_MATCH, b"*", ""), Ok(Expected::Present));
         assert_eq!(of(&IF_NONE_MATCH, b"*", ""), Ok(Expected::Absent));
         assert_eq!(of(&USER_AGENT, b"", "if_version=0"), Ok(Expected::Absent));
-        assert_eq!(of(&USER_AGENT, b"", "if_version=7"), Ok(Expected::Version(7)));
+        assert_eq!(
+            of(&USER_AGENT, b"", "if_version=7"),
+            Ok(Expected::Version(7))
+        );
         assert_eq!(of(&USER_AGENT, b"", ""), Ok(Expected::Any));
         assert!(of(&IF_MATCH, tag, "if_version=7").is_err());
         assert!(of(&IF_NONE_MATCH, tag, "").is_err());
         assert!(expected(&headers(&IF_MATCH, &[tag, tag]), &mut Query::default()).is_err());
         for bad in [
-            "", "7", "\"\"", "\"0123456789abcdef\"", "\"0123456789ABCDEF.7\"", "\"0123456789abcdef.07\"", "\"0123456789abcdef.+7\"",
-            "\"0123456789abcdef.\"", "\"0123456789abcde.7\"", "0123456789abcdef.7", "\"0123456789abcdef.7\",\"x\"", "*, *",
+            "",
+            "7",
+            "\"\"",
+            "\"0123456789abcdef\"",
+            "\"0123456789ABCDEF.7\"",
+            "\"0123456789abcdef.07\"",
+            "\"0123456789abcdef.+7\"",
+            "\"0123456789abcdef.\"",
+            "\"0123456789abcde.7\"",
+            "0123456789abcdef.7",
+            "\"0123456789abcdef.7\",\"x\"",
+            "*, *",
         ] {
             assert!(of(&IF_MATCH, bad.as_bytes(), "").is_err(), "{bad}");
         }
-        assert!(of(&IF_MATCH, br#"W/"0123456789abcdef.7""#, "").is_err(), "a weak tag guards nothing");
-        let read = headers(&IF_NONE_MATCH, &[br#""0123456789abcdef.6", W/"0123456789abcdef.7""#]);
-        assert_eq!(known_versions(&read).map(|tags| tags.contains(&known)), Ok(true));
+        assert!(
+            of(&IF_MATCH, br#"W/"0123456789abcdef.7""#, "").is_err(),
+            "a weak tag guards nothing"
+        );
+        let read = headers(
+            &IF_NONE_MATCH,
+            &[br#""0123456789abcdef.6", W/"0123456789abcdef.7""#],
+        );
+        assert_eq!(
+            known_versions(&read).map(|tags| tags.contains(&known)),
+            Ok(true)
+        );
         let many = vec!["\"0123456789abcdef.7\""; 17].join(",");
         assert!(known_versions(&headers(&IF_NONE_MATCH, &[many.as_bytes()])).is_err());
     }

@@ -24,12 +24,23 @@ pub(super) struct Journal {
 
 impl Default for Journal {
     fn default() -> Self {
-        Self { began: Instant::now(), second: AtomicU64::new(0), refused: AtomicU64::new(0) }
+        Self {
+            began: Instant::now(),
+            second: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+        }
     }
 }
 
 impl Journal {
-    pub(super) fn write(&self, method: &Method, route: &'static str, status: u16, id: RequestId, took: Duration) {
+    pub(super) fn write(
+        &self,
+        method: &Method,
+        route: &'static str,
+        status: u16,
+        id: RequestId,
+        took: Duration,
+    ) {
         let us = took.as_micros();
         // A method may be any word; those that no route knows are one.
         let method = match method.as_str() {
@@ -48,9 +59,15 @@ impl Journal {
         let now = self.began.elapsed().as_secs();
         let last = self.second.swap(now, Ordering::Relaxed);
         if last != now {
-            let unsaid = self.refused.swap(0, Ordering::Relaxed).saturating_sub(REFUSED_LINES_MAX);
+            let unsaid = self
+                .refused
+                .swap(0, Ordering::Relaxed)
+                .saturating_sub(REFUSED_LINES_MAX);
             if unsaid > 0 {
-                tracing::info!(requests = unsaid, "more were refused in one second than are written down");
+                tracing::info!(
+                    requests = unsaid,
+                    "more were refused in one second than are written down"
+                );
             }
         }
         self.refused.fetch_add(1, Ordering::Relaxed) < REFUSED_LINES_MAX

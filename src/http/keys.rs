@@ -8,11 +8,15 @@ use coffer_api as api;
 use super::endpoint::{Answered, Asked, Endpoint};
 use super::reply::Reply;
 use crate::model::Refusal;
-use crate::operations::keys::{Census, ListKeys, RewrapKeys, Rewrapped, RotateKey, TermFacts, TermState};
+use crate::operations::keys::{
+    Census, ListKeys, RewrapKeys, Rewrapped, RotateKey, TermFacts, TermState,
+};
 
 impl Endpoint for ListKeys {
     fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {
-        Ok(Self { place: asked.environment()? })
+        Ok(Self {
+            place: asked.environment()?,
+        })
     }
 
     async fn reply(reply: Census, answered: &Answered<'_>) -> Result<Reply, Refusal> {
@@ -22,7 +26,9 @@ impl Endpoint for ListKeys {
 
 impl Endpoint for RotateKey {
     fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {
-        Ok(Self { place: asked.environment()? })
+        Ok(Self {
+            place: asked.environment()?,
+        })
     }
 
     async fn reply(reply: Census, answered: &Answered<'_>) -> Result<Reply, Refusal> {
@@ -32,7 +38,9 @@ impl Endpoint for RotateKey {
 
 impl Endpoint for RewrapKeys {
     fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {
-        Ok(Self { place: asked.environment()? })
+        Ok(Self {
+            place: asked.environment()?,
+        })
     }
 
     /// The last step finds nothing left to move, and counts.
@@ -41,7 +49,9 @@ impl Endpoint for RewrapKeys {
     }
 
     async fn reply(reply: Rewrapped, answered: &Answered<'_>) -> Result<Reply, Refusal> {
-        let census = reply.census.ok_or(Refusal::Unavailable("the rewrap has not ended"))?;
+        let census = reply
+            .census
+            .ok_or(Refusal::Unavailable("the rewrap has not ended"))?;
         Ok(answered.json(&shown(census)))
     }
 }
@@ -56,5 +66,8 @@ fn shown(census: Census) -> api::Keys {
         },
         versions: facts.versions,
     };
-    api::Keys { environment: census.environment.to_string(), terms: census.terms.into_iter().map(term).collect() }
+    api::Keys {
+        environment: census.environment.to_string(),
+        terms: census.terms.into_iter().map(term).collect(),
+    }
 }

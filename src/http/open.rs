@@ -57,7 +57,9 @@ pub(super) fn begin(
         Shows::Ready => match app.unsealed() {
             None => Err(Fault::Sealed),
             Some(unsealed) if unsealed.door.is_ready() => Ok(Begun::Open(Reply::empty(204))),
-            Some(_) => Err(crate::model::Refusal::Unavailable("this server cannot record now").into()),
+            Some(_) => {
+                Err(crate::model::Refusal::Unavailable("this server cannot record now").into())
+            }
         },
         Shows::Status => Ok(status(app, parts, source, id)),
     }
@@ -89,7 +91,13 @@ fn status(app: &Arc<App>, parts: &Parts, source: IpAddr, id: RequestId) -> Begun
 }
 
 const fn bare(sealed: bool) -> Status {
-    Status { sealed, version: None, node: None, store: None, locked_memory: None }
+    Status {
+        sealed,
+        version: None,
+        node: None,
+        store: None,
+        locked_memory: None,
+    }
 }
 
 fn full(unsealed: &Unsealed) -> Status {

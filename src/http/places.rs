@@ -10,12 +10,15 @@ use super::limits::TOKEN_BODY_BYTES_MAX;
 use super::reply::Reply;
 use crate::model::{EnvironmentName, Refusal};
 use crate::operations::places::{
-    CreateEnvironment, CreateProject, DeleteEnvironment, DeleteProject, ListEnvironments, ListProjects, PlaceFacts,
-    ReadProject,
+    CreateEnvironment, CreateProject, DeleteEnvironment, DeleteProject, ListEnvironments,
+    ListProjects, PlaceFacts, ReadProject,
 };
 
 fn place(facts: PlaceFacts) -> Place {
-    Place { name: facts.name.into(), created_at: facts.created_at.to_string() }
+    Place {
+        name: facts.name.into(),
+        created_at: facts.created_at.to_string(),
+    }
 }
 
 impl Endpoint for ListProjects {
@@ -24,7 +27,9 @@ impl Endpoint for ListProjects {
     }
 
     async fn reply(reply: Vec<PlaceFacts>, answered: &Answered<'_>) -> Result<Reply, Refusal> {
-        Ok(answered.json(&Projects { projects: reply.into_iter().map(place).collect() }))
+        Ok(answered.json(&Projects {
+            projects: reply.into_iter().map(place).collect(),
+        }))
     }
 }
 
@@ -33,7 +38,9 @@ impl Endpoint for CreateProject {
 
     fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {
         let body: CreatePlace = asked.body()?;
-        Ok(Self { name: named("name", &body.name)? })
+        Ok(Self {
+            name: named("name", &body.name)?,
+        })
     }
 
     async fn reply(reply: PlaceFacts, answered: &Answered<'_>) -> Result<Reply, Refusal> {
@@ -43,7 +50,9 @@ impl Endpoint for CreateProject {
 
 impl Endpoint for ReadProject {
     fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {
-        Ok(Self { name: asked.project()? })
+        Ok(Self {
+            name: asked.project()?,
+        })
     }
 
     async fn reply(reply: PlaceFacts, answered: &Answered<'_>) -> Result<Reply, Refusal> {
@@ -53,7 +62,9 @@ impl Endpoint for ReadProject {
 
 impl Endpoint for DeleteProject {
     fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {
-        Ok(Self { name: asked.project()? })
+        Ok(Self {
+            name: asked.project()?,
+        })
     }
 
     async fn reply((): (), answered: &Answered<'_>) -> Result<Reply, Refusal> {
@@ -63,11 +74,15 @@ impl Endpoint for DeleteProject {
 
 impl Endpoint for ListEnvironments {
     fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {
-        Ok(Self { project: asked.project()? })
+        Ok(Self {
+            project: asked.project()?,
+        })
     }
 
     async fn reply(reply: Vec<PlaceFacts>, answered: &Answered<'_>) -> Result<Reply, Refusal> {
-        Ok(answered.json(&Environments { environments: reply.into_iter().map(place).collect() }))
+        Ok(answered.json(&Environments {
+            environments: reply.into_iter().map(place).collect(),
+        }))
     }
 }
 
@@ -76,7 +91,10 @@ impl Endpoint for CreateEnvironment {
 
     fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {
         let body: CreatePlace = asked.body()?;
-        let name = EnvironmentName { project: asked.project()?, environment: named("name", &body.name)? };
+        let name = EnvironmentName {
+            project: asked.project()?,
+            environment: named("name", &body.name)?,
+        };
         Ok(Self { name })
     }
 
@@ -87,7 +105,9 @@ impl Endpoint for CreateEnvironment {
 
 impl Endpoint for DeleteEnvironment {
     fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {
-        Ok(Self { name: asked.environment()? })
+        Ok(Self {
+            name: asked.environment()?,
+        })
     }
 
     async fn reply((): (), answered: &Answered<'_>) -> Result<Reply, Refusal> {

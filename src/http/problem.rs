@@ -57,11 +57,21 @@ impl Fault {
     fn row(&self) -> Row<'_> {
         match self {
             Self::Refused(refusal) => of_refusal(refusal),
-            Self::NoRoute => (404, "no-such-route", "No route has this path: see docs for the list.".into()),
-            Self::Method(allowed) => {
-                (405, "method-not-allowed", format!("This path takes {allowed} only.").into())
-            }
-            Self::Slow => (408, "timeout", "The body did not arrive within 30 seconds.".into()),
+            Self::NoRoute => (
+                404,
+                "no-such-route",
+                "No route has this path: see docs for the list.".into(),
+            ),
+            Self::Method(allowed) => (
+                405,
+                "method-not-allowed",
+                format!("This path takes {allowed} only.").into(),
+            ),
+            Self::Slow => (
+                408,
+                "timeout",
+                "The body did not arrive within 30 seconds.".into(),
+            ),
             Self::MediaType => (
                 415,
                 "unsupported-media-type",
@@ -72,7 +82,11 @@ impl Fault {
                 "sealed",
                 "This server is sealed: an operator has to run coffer-server unseal.".into(),
             ),
-            Self::Busy => (503, "busy", "This server is doing all it can: try again in a moment.".into()),
+            Self::Busy => (
+                503,
+                "busy",
+                "This server is doing all it can: try again in a moment.".into(),
+            ),
             Self::Internal => (
                 500,
                 "internal",
@@ -171,7 +185,10 @@ mod tests {
 
     use super::*;
 
-    const ID: RequestId = RequestId { boot: 1, counter: 255 };
+    const ID: RequestId = RequestId {
+        boot: 1,
+        counter: 255,
+    };
 
     async fn shown(fault: Fault) -> (Response<()>, serde_json::Value) {
         let (parts, body) = fault.answer(ID, Version::HTTP_11).into_parts();
@@ -185,26 +202,76 @@ mod tests {
     async fn the_table_of_problems() {
         let own = |text: &str| text.to_owned();
         let table: Vec<(Fault, u16, &str, Option<u64>)> = vec![
-            (Refusal::Malformed(own("x")).into(), 400, "bad-request", None),
-            (Refusal::Unauthenticated(TokenProblem::Missing).into(), 401, "token-missing", None),
-            (Refusal::Unauthenticated(TokenProblem::Invalid).into(), 401, "token-invalid", None),
-            (Refusal::Unauthenticated(TokenProblem::Expired).into(), 401, "token-expired", None),
-            (Refusal::Unauthenticated(TokenProblem::Revoked).into(), 401, "token-revoked", None),
+            (
+                Refusal::Malformed(own("x")).into(),
+                400,
+                "bad-request",
+                None,
+            ),
+            (
+                Refusal::Unauthenticated(TokenProblem::Missing).into(),
+                401,
+                "token-missing",
+                None,
+            ),
+            (
+                Refusal::Unauthenticated(TokenProblem::Invalid).into(),
+                401,
+                "token-invalid",
+                None,
+            ),
+            (
+                Refusal::Unauthenticated(TokenProblem::Expired).into(),
+                401,
+                "token-expired",
+                None,
+            ),
+            (
+                Refusal::Unauthenticated(TokenProblem::Revoked).into(),
+                401,
+                "token-revoked",
+                None,
+            ),
             (Refusal::Forbidden.into(), 403, "forbidden", None),
             (Refusal::NotFound.into(), 404, "not-found", None),
             (Fault::NoRoute, 404, "no-such-route", None),
-            (Fault::Method(own("GET, PUT")), 405, "method-not-allowed", None),
+            (
+                Fault::Method(own("GET, PUT")),
+                405,
+                "method-not-allowed",
+                None,
+            ),
             (Fault::Slow, 408, "timeout", None),
-            (Refusal::Conflict("name-taken", own("x")).into(), 409, "name-taken", None),
-            (Refusal::PreconditionFailed.into(), 412, "precondition-failed", None),
+            (
+                Refusal::Conflict("name-taken", own("x")).into(),
+                409,
+                "name-taken",
+                None,
+            ),
+            (
+                Refusal::PreconditionFailed.into(),
+                412,
+                "precondition-failed",
+                None,
+            ),
             (Refusal::TooLarge(own("x")).into(), 413, "too-large", None),
             (Fault::MediaType, 415, "unsupported-media-type", None),
-            (Refusal::TooMany(7).into(), 429, "too-many-requests", Some(7)),
+            (
+                Refusal::TooMany(7).into(),
+                429,
+                "too-many-requests",
+                Some(7),
+            ),
             (Refusal::Tampered.into(), 500, "integrity", None),
             (Fault::Internal, 500, "internal", None),
             (Fault::Sealed, 503, "sealed", Some(10)),
             (Fault::Busy, 503, "busy", Some(1)),
-            (Refusal::Unavailable("x").into(), 503, "unavailable", Some(1)),
+            (
+                Refusal::Unavailable("x").into(),
+                503,
+                "unavailable",
+                Some(1),
+            ),
         ];
         for (fault, status, code, retry_after) in table {
             let name = format!("{fault:?}");
@@ -214,12 +281,26 @@ mod tests {
             assert_eq!(problem["code"], code, "{name}");
             assert_eq!(problem["type"], "about:blank", "{name}");
             assert_eq!(problem["request_id"], "0000000000000001-ff", "{name}");
-            assert_eq!(response.headers()["x-request-id"], "0000000000000001-ff", "{name}");
+            assert_eq!(
+                response.headers()["x-request-id"],
+                "0000000000000001-ff",
+                "{name}"
+            );
             assert_eq!(problem["retry_after"].as_u64(), retry_after, "{name}");
-            let header = response.headers().get(RETRY_AFTER).map(|seconds| seconds.to_str().expect("text").to_owned());
-            assert_eq!(header, retry_after.map(|seconds| seconds.to_string()), "{name}");
+            let header = response
+                .headers()
+                .get(RETRY_AFTER)
+                .map(|seconds| seconds.to_str().expect("text").to_owned());
+            assert_eq!(
+                header,
+                retry_after.map(|seconds| seconds.to_string()),
+                "{name}"
+            );
             let detail = problem["detail"].as_str().expect("a sentence");
-            assert!(detail.ends_with(['.', '?']) && detail.starts_with(char::is_uppercase), "{detail}");
+            assert!(
+                detail.ends_with(['.', '?']) && detail.starts_with(char::is_uppercase),
+                "{detail}"
+            );
             assert_eq!(response.headers()["content-type"], PROBLEM_JSON);
         }
     }

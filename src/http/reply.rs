@@ -12,8 +12,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use hyper::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY,
-    STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue,
+    REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Response, StatusCode};
 use serde::Serialize;
@@ -46,18 +46,34 @@ impl Reply {
     /// A JSON body, in a buffer that leaves no copy behind.
     pub fn json(status: u16, value: &impl Serialize) -> Self {
         let mut buffer = WipedBuffer(Zeroizing::new(Vec::with_capacity(BODY_BYTES_EXPECTED)));
-        serde_json::to_writer(&mut buffer, value).expect("a reply is text and numbers, and a buffer takes all");
-        Self { status, content_type: JSON, etag: None, body: Body::full(Bytes::from_owner(buffer.0)) }
+        serde_json::to_writer(&mut buffer, value)
+            .expect("a reply is text and numbers, and a buffer takes all");
+        Self {
+            status,
+            content_type: JSON,
+            etag: None,
+            body: Body::full(Bytes::from_owner(buffer.0)),
+        }
     }
 
     /// No body at all, as for 304.
     pub fn empty(status: u16) -> Self {
-        Self { status, content_type: JSON, etag: None, body: Body::full(Bytes::new()) }
+        Self {
+            status,
+            content_type: JSON,
+            etag: None,
+            body: Body::full(Bytes::new()),
+        }
     }
 
     /// A body that comes in pieces.
     pub const fn stream(content_type: &'static str, body: Body) -> Self {
-        Self { status: 200, content_type, etag: None, body }
+        Self {
+            status: 200,
+            content_type,
+            etag: None,
+            body,
+        }
     }
 
     /// With this `ETag`.
@@ -87,9 +103,15 @@ impl Reply {
 
 /// A response with the headers that every answer of an API carries (OWASP REST Security; ASVS 3.4).
 /// There is no `Access-Control-Allow-Origin`: no page of another origin may read an answer.
-pub(super) fn respond(status: StatusCode, id: RequestId, content_type: &'static str, body: Body) -> Response<Body> {
+pub(super) fn respond(
+    status: StatusCode,
+    id: RequestId,
+    content_type: &'static str,
+    body: Body,
+) -> Response<Body> {
     let mut headers = HeaderMap::with_capacity(HEADERS_EXPECTED);
-    let id = HeaderValue::try_from(id.to_string()).expect("a request's id is hexadecimal digits and a dash");
+    let id = HeaderValue::try_from(id.to_string())
+        .expect("a request's id is hexadecimal digits and a dash");
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(X_REQUEST_ID, id);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -99,7 +121,10 @@ pub(super) fn respond(status: StatusCode, id: RequestId, content_type: &'static 
         HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
     );
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    headers.insert(
+        STRICT_TRANSPORT_SECURITY,
+        HeaderValue::from_static("max-age=31536000"),
+    );
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
@@ -188,8 +213,18 @@ impl Body {
     pub fn pieces() -> (Pieces, Self) {
         let (sender, pieces) = mpsc::channel(STREAM_PIECES_MAX);
         let held = Arc::default();
-        let body = Self::Stream(Stream { pieces, held: Arc::downgrade(&held), ended: false });
-        (Pieces { pieces: sender, _held: held }, body)
+        let body = Self::Stream(Stream {
+            pieces,
+            held: Arc::downgrade(&held),
+            ended: false,
+        });
+        (
+            Pieces {
+                pieces: sender,
+                _held: held,
+            },
+            body,
+        )
     }
 
     /// Keeps something until a stream's writer has done; a whole body needs it no more.
@@ -226,11 +261,17 @@ impl HttpBody for Body {
     type Data = Bytes;
     type Error = CutOff;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
         match self.get_mut() {
-            Self::Full(bytes) => {
-                Poll::Ready(bytes.take().filter(|bytes| !bytes.is_empty()).map(|bytes| Ok(Frame::data(bytes))))
-            }
+            Self::Full(bytes) => Poll::Ready(
+                bytes
+                    .take()
+                    .filter(|bytes| !bytes.is_empty())
+                    .map(|bytes| Ok(Frame::data(bytes))),
+            ),
             Self::Stream(stream) => stream.poll_piece(cx),
         }
     }
@@ -244,7 +285,9 @@ impl HttpBody for Body {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Self::Full(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
             Self::Stream(..) => SizeHint::default(),
         }
     }
@@ -256,39 +299,60 @@ mod tests {
 
     use super::*;
 
-    const ID: RequestId = RequestId { boot: 1, counter: 2 };
+    const ID: RequestId = RequestId {
+        boot: 1,
+        counter: 2,
+    };
 
     #[tokio::test]
     async fn a_reply_carries_what_every_answer_carries() {
         let long = "x".repeat(10_000);
-        let response = Reply::json(201, &long).etag("\"0123456789abcdef.7\"".to_owned()).answer(ID);
+        let response = Reply::json(201, &long)
+            .etag("\"0123456789abcdef.7\"".to_owned())
+            .answer(ID);
         let headers = response.headers();
         for (name, value) in [
             ("content-type", "application/json"),
             ("x-request-id", "0000000000000001-2"),
             ("cache-control", "no-store"),
             ("x-content-type-options", "nosniff"),
-            ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+            (
+                "content-security-policy",
+                "default-src 'none'; frame-ancestors 'none'",
+            ),
             ("referrer-policy", "no-referrer"),
             ("strict-transport-security", "max-age=31536000"),
             ("etag", "\"0123456789abcdef.7\""),
         ] {
             assert_eq!(headers[name], value);
         }
-        assert!(!headers.contains_key("server") && !headers.contains_key("access-control-allow-origin"));
-        let body = response.into_body().collect().await.expect("a whole body").to_bytes();
+        assert!(
+            !headers.contains_key("server") && !headers.contains_key("access-control-allow-origin")
+        );
+        let body = response
+            .into_body()
+            .collect()
+            .await
+            .expect("a whole body")
+            .to_bytes();
         assert_eq!(body.len(), 10_002);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_stream_without_its_end_is_no_whole_body() {
         let (pieces, body) = Body::pieces();
-        pieces.send(Bytes::from_static(b"all")).await.expect("a reader");
+        pieces
+            .send(Bytes::from_static(b"all"))
+            .await
+            .expect("a reader");
         pieces.end().await.expect("a reader");
         assert_eq!(body.collect().await.expect("whole").to_bytes(), "all");
 
         let (pieces, body) = Body::pieces();
-        pieces.send(Bytes::from_static(b"half")).await.expect("a reader");
+        pieces
+            .send(Bytes::from_static(b"half"))
+            .await
+            .expect("a reader");
         drop(pieces);
         assert!(body.collect().await.is_err());
 
@@ -297,7 +361,10 @@ mod tests {
         while pieces.send(Bytes::from_static(b"x")).await.is_ok() {
             given += 1;
         }
-        assert_eq!(given, STREAM_PIECES_MAX, "a client that takes nothing is left behind");
+        assert_eq!(
+            given, STREAM_PIECES_MAX,
+            "a client that takes nothing is left behind"
+        );
     }
 
     #[tokio::test]

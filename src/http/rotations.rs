@@ -11,7 +11,9 @@ use super::reply::Reply;
 use super::secrets::written;
 use crate::model::{Refusal, Ttl};
 use crate::operations::Generate;
-use crate::operations::rotations::{DeleteRotation, ReadRotation, RotateNow, Rotation, SetRotation};
+use crate::operations::rotations::{
+    DeleteRotation, ReadRotation, RotateNow, Rotation, SetRotation,
+};
 use crate::operations::secrets::Written;
 
 impl Endpoint for SetRotation {
@@ -35,7 +37,9 @@ impl Endpoint for SetRotation {
 
 impl Endpoint for ReadRotation {
     fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {
-        Ok(Self { name: asked.secret()? })
+        Ok(Self {
+            name: asked.secret()?,
+        })
     }
 
     async fn reply(reply: Rotation, answered: &Answered<'_>) -> Result<Reply, Refusal> {
@@ -45,7 +49,9 @@ impl Endpoint for ReadRotation {
 
 impl Endpoint for DeleteRotation {
     fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {
-        Ok(Self { name: asked.secret()? })
+        Ok(Self {
+            name: asked.secret()?,
+        })
     }
 
     async fn reply((): (), answered: &Answered<'_>) -> Result<Reply, Refusal> {
@@ -55,7 +61,9 @@ impl Endpoint for DeleteRotation {
 
 impl Endpoint for RotateNow {
     fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {
-        Ok(Self { name: asked.secret()? })
+        Ok(Self {
+            name: asked.secret()?,
+        })
     }
 
     async fn reply(reply: Written, answered: &Answered<'_>) -> Result<Reply, Refusal> {

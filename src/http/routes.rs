@@ -14,10 +14,13 @@ use crate::model::Action;
 use crate::operations::audit::{BundleLog, ExportLog, ReadHeads, ReadRecords, ReadVerifierKey};
 use crate::operations::keys::{ListKeys, RewrapKeys, RotateKey};
 use crate::operations::places::{
-    CreateEnvironment, CreateProject, DeleteEnvironment, DeleteProject, ListEnvironments, ListProjects, ReadProject,
+    CreateEnvironment, CreateProject, DeleteEnvironment, DeleteProject, ListEnvironments,
+    ListProjects, ReadProject,
 };
 use crate::operations::rotations::{DeleteRotation, ReadRotation, RotateNow, SetRotation};
-use crate::operations::secrets::{DeleteSecret, DestroySecret, ListSecrets, ReadHistory, ReadSecret, UndeleteSecret, WriteSecret};
+use crate::operations::secrets::{
+    DeleteSecret, DestroySecret, ListSecrets, ReadHistory, ReadSecret, UndeleteSecret, WriteSecret,
+};
 use crate::operations::tokens::{CreateToken, ListTokens, ReadOwnToken, RevokeToken};
 
 /// Every route through the door, below [`API_ROOT`]. The first that fits is taken.
@@ -75,7 +78,13 @@ pub struct Route {
 }
 
 const fn route<O: Endpoint>(method: Method, pattern: &'static str) -> Route {
-    Route { method, pattern, action: O::ACTION, access: O::ACCESS, run: call::<O> }
+    Route {
+        method,
+        pattern,
+        action: O::ACTION,
+        access: O::ACCESS,
+        run: call::<O>,
+    }
 }
 
 const fn get<O: Endpoint>(pattern: &'static str) -> Route {
@@ -126,7 +135,11 @@ pub(super) fn find(method: &Method, path: &str) -> Found {
         }
         allowed.push(route.method.as_str());
     }
-    if allowed.is_empty() { Found::Nothing } else { Found::OtherMethods(allowed.join(", ")) }
+    if allowed.is_empty() {
+        Found::Nothing
+    } else {
+        Found::OtherMethods(allowed.join(", "))
+    }
 }
 
 /// What a route's pattern names in a path that it fits.
@@ -160,7 +173,8 @@ fn fit<'a>(pattern: &str, path: &'a str) -> Option<Captured<'a>> {
 
 /// The first part, and what follows its slash.
 fn next_part(path: &str) -> (&str, Option<&str>) {
-    path.split_once('/').map_or((path, None), |(part, rest)| (part, Some(rest)))
+    path.split_once('/')
+        .map_or((path, None), |(part, rest)| (part, Some(rest)))
 }
 
 #[cfg(test)]
@@ -179,39 +193,83 @@ mod tests {
     #[test]
     fn paths_lead_where_the_table_says() {
         let get = |path| found(Method::GET, path);
-        assert_eq!(get("/api/v1/secrets/a/b/c/d"), "GET /secrets/{project}/{environment}/{*path}");
-        assert_eq!(get("/api/v1/secrets/a/b"), "GET /secrets/{project}/{environment}");
+        assert_eq!(
+            get("/api/v1/secrets/a/b/c/d"),
+            "GET /secrets/{project}/{environment}/{*path}"
+        );
+        assert_eq!(
+            get("/api/v1/secrets/a/b"),
+            "GET /secrets/{project}/{environment}"
+        );
         assert_eq!(get("/api/v1/secrets/a"), "404");
         assert_eq!(get("/api/v1/tokens/self"), "GET /tokens/self");
         assert_eq!(get("/api/v1/status"), "open /api/v1/status");
         assert_eq!(get("/health/ready"), "open /health/ready");
-        assert_eq!(found(Method::DELETE, "/api/v1/tokens/self"), "DELETE /tokens/{id}");
-        assert_eq!(found(Method::DELETE, "/api/v1/tokens/x"), "DELETE /tokens/{id}");
+        assert_eq!(
+            found(Method::DELETE, "/api/v1/tokens/self"),
+            "DELETE /tokens/{id}"
+        );
+        assert_eq!(
+            found(Method::DELETE, "/api/v1/tokens/x"),
+            "DELETE /tokens/{id}"
+        );
         assert_eq!(found(Method::HEAD, "/health/live"), "405 GET");
-        assert_eq!(found(Method::HEAD, "/api/v1/secrets/a/b/c"), "405 GET, PUT, PATCH, DELETE");
+        assert_eq!(
+            found(Method::HEAD, "/api/v1/secrets/a/b/c"),
+            "405 GET, PUT, PATCH, DELETE"
+        );
         assert_eq!(found(Method::OPTIONS, "/api/v1/projects"), "405 GET, POST");
-        for nothing in ["/", "/api", "/api/v1", "/api/v10/projects", "/api/v2/projects", "/v1/sys/health", "/secrets/a/b/c", "/health"] {
+        for nothing in [
+            "/",
+            "/api",
+            "/api/v1",
+            "/api/v10/projects",
+            "/api/v2/projects",
+            "/v1/sys/health",
+            "/secrets/a/b/c",
+            "/health",
+        ] {
             assert_eq!(get(nothing), "404", "{nothing}");
         }
-        assert_eq!(capture("/secrets/{project}/{environment}/{*path}", "/api/v1/secrets/a/b/c/d"), Some(Captured(["a", "b", "c/d"])));
-        assert_eq!(capture("/tokens/{id}", "/api/v1/tokens/x"), Some(Captured(["x", "", ""])));
+        assert_eq!(
+            capture(
+                "/secrets/{project}/{environment}/{*path}",
+                "/api/v1/secrets/a/b/c/d"
+            ),
+            Some(Captured(["a", "b", "c/d"]))
+        );
+        assert_eq!(
+            capture("/tokens/{id}", "/api/v1/tokens/x"),
+            Some(Captured(["x", "", ""]))
+        );
     }
 
     /// The routes of `surface.md` that this release has; a route that is not here was not thought about.
     #[test]
     fn the_table_holds_each_route_once() {
-        let mut lines: Vec<String> = ROUTES.iter().map(|route| format!("{} {}", route.method, route.pattern)).collect();
+        let mut lines: Vec<String> = ROUTES
+            .iter()
+            .map(|route| format!("{} {}", route.method, route.pattern))
+            .collect();
         assert_eq!(lines.len(), 31);
         lines.sort();
         lines.dedup();
         assert_eq!(lines.len(), 31, "a route stands twice");
-        assert!(ROUTES.iter().all(|route| route.pattern.starts_with('/') && !route.pattern.ends_with('/')));
+        assert!(
+            ROUTES
+                .iter()
+                .all(|route| route.pattern.starts_with('/') && !route.pattern.ends_with('/'))
+        );
     }
 
     #[test]
     fn reads_change_nothing() {
         for route in ROUTES.iter().filter(|route| route.method == Method::GET) {
-            assert!(matches!(route.action, Action::List | Action::Read | Action::Audit), "{}", route.pattern);
+            assert!(
+                matches!(route.action, Action::List | Action::Read | Action::Audit),
+                "{}",
+                route.pattern
+            );
         }
     }
 }

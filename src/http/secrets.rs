@@ -17,8 +17,9 @@ use super::url::wrong;
 use crate::model::{FieldName, Fields, Refusal, State, Value};
 use crate::operations::Generate;
 use crate::operations::secrets::{
-    DeleteSecret, DestroySecret, Destroyed, FoundSecret, History as Told, ListSecrets, ListedSecret, Mode, ReadHistory,
-    ReadReply, ReadSecret, SecretsPage, UndeleteSecret, VersionFacts, Which, WriteSecret, Written,
+    DeleteSecret, DestroySecret, Destroyed, FoundSecret, History as Told, ListSecrets,
+    ListedSecret, Mode, ReadHistory, ReadReply, ReadSecret, SecretsPage, UndeleteSecret,
+    VersionFacts, Which, WriteSecret, Written,
 };
 
 /// Versions that one `destroy` may name.
@@ -36,14 +37,24 @@ impl Endpoint for ReadSecret {
             (Some(_), true) => return Err(wrong("previous", "no `version` beside it")),
         };
         let fields = asked.query.take("fields").map(|fields| {
-            let names = fields.split(',').map(|name| named::<FieldName>("field", name));
+            let names = fields
+                .split(',')
+                .map(|name| named::<FieldName>("field", name));
             names.collect::<Result<Vec<_>, _>>()
         });
         let fields = fields.transpose()?;
-        if fields.as_ref().is_some_and(|fields| fields.len() > Fields::COUNT_MAX) {
+        if fields
+            .as_ref()
+            .is_some_and(|fields| fields.len() > Fields::COUNT_MAX)
+        {
             return Err(wrong("fields", "at most 256 names"));
         }
-        Ok(Self { name: asked.secret()?, which, fields, if_none_match: headers::known_versions(asked.headers)? })
+        Ok(Self {
+            name: asked.secret()?,
+            which,
+            fields,
+            if_none_match: headers::known_versions(asked.headers)?,
+        })
     }
 
     async fn reply(reply: ReadReply, answered: &Answered<'_>) -> Result<Reply, Refusal> {
@@ -62,7 +73,11 @@ fn read(found: FoundSecret) -> api::Secret {
         path: found.path,
         version: found.version,
         state: state(found.state),
-        fields: found.fields.into_iter().map(|(name, value)| (String::from(name), wire(value))).collect(),
+        fields: found
+            .fields
+            .into_iter()
+            .map(|(name, value)| (String::from(name), wire(value)))
+            .collect(),
         created_at: found.created_at.to_string(),
         rotates_at: found.rotates_at.map(|at| at.to_string()),
         valid_until: found.valid_until.map(|at| at.to_string()),
@@ -96,15 +111,34 @@ impl Endpoint for WriteSecret {
             (Mode::Merge, fields.0, generate)
         } else {
             let PutSecret { fields, generate } = asked.body()?;
-            (Mode::Replace, fields.0.into_iter().map(|(name, value)| (name, Some(value))).collect(), generate)
+            (
+                Mode::Replace,
+                fields
+                    .0
+                    .into_iter()
+                    .map(|(name, value)| (name, Some(value)))
+                    .collect(),
+                generate,
+            )
         };
-        let fields = fields.into_iter().map(|(name, value)| Ok((named("field", &name)?, value.map(given))));
+        let fields = fields
+            .into_iter()
+            .map(|(name, value)| Ok((named("field", &name)?, value.map(given))));
         let generate = generate.into_iter().map(|(name, how)| {
             let how = Generate::new(Some(how.length), how.alphabet).map_err(Refusal::Malformed)?;
             Ok((named("field", &name)?, how))
         });
-        let (fields, generate) = (fields.collect::<Result<_, Refusal>>()?, generate.collect::<Result<_, Refusal>>()?);
-        Ok(Self { name, mode, fields, generate, expected })
+        let (fields, generate) = (
+            fields.collect::<Result<_, Refusal>>()?,
+            generate.collect::<Result<_, Refusal>>()?,
+        );
+        Ok(Self {
+            name,
+            mode,
+            fields,
+            generate,
+            expected,
+        })
     }
 
     async fn reply(reply: Written, answered: &Answered<'_>) -> Result<Reply, Refusal> {
@@ -133,7 +167,10 @@ pub(super) fn written(reply: Written, answered: &Answered<'_>) -> Reply {
 impl Endpoint for DeleteSecret {
     fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {
         let expected = headers::expected(asked.headers, &mut asked.query)?;
-        Ok(Self { name: asked.secret()?, expected })
+        Ok(Self {
+            name: asked.secret()?,
+            expected,
+        })
     }
 
     async fn reply((): (), answered: &Answered<'_>) -> Result<Reply, Refusal> {
@@ -147,13 +184,28 @@ impl Endpoint for ListSecrets {
         let prefix = asked.query.take("prefix").unwrap_or_default();
         let prefix = named("parameter `prefix`", &prefix)?;
         let recursive = asked.query.take_flag("recursive")?;
-        let list = Self { place, prefix, recursive, after: None, limit: Default::default() };
+        let list = Self {
+            place,
+            prefix,
+            recursive,
+            after: None,
+            limit: Default::default(),
+        };
         let (limit, after) = asked.page(&list.listing())?;
-        Ok(Self { after, limit, ..list })
+        Ok(Self {
+            after,
+            limit,
+            ..list
+        })
     }
 
     fn listing(&self) -> String {
-        format!("secrets {} {} {}", self.place, if self.recursive { "all" } else { "level" }, self.prefix)
+        format!(
+            "secrets {} {} {}",
+            self.place,
+            if self.recursive { "all" } else { "level" },
+            self.prefix
+        )
     }
 
     async fn reply(reply: SecretsPage, answered: &Answered<'_>) -> Result<Reply, Refusal> {
@@ -179,7 +231,9 @@ fn listed(secret: ListedSecret) -> SecretEntry {
 
 impl Endpoint for ReadHistory {
     fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {
-        Ok(Self { name: asked.secret()? })
+        Ok(Self {
+            name: asked.secret()?,
+        })
     }
 
     async fn reply(reply: Told, answered: &Answered<'_>) -> Result<Reply, Refusal> {
@@ -212,7 +266,10 @@ impl Endpoint for UndeleteSecret {
 
     fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {
         let body: api::UndeleteSecret = asked.body()?;
-        Ok(Self { name: asked.secret()?, id: body.id.as_deref().map(id).transpose()? })
+        Ok(Self {
+            name: asked.secret()?,
+            id: body.id.as_deref().map(id).transpose()?,
+        })
     }
 
     async fn reply(reply: Written, answered: &Answered<'_>) -> Result<Reply, Refusal> {
@@ -226,17 +283,31 @@ impl Endpoint for DestroySecret {
     fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {
         let body: api::DestroySecret = asked.body()?;
         // An empty list names no version; it must not mean all of them (advisory D13).
-        let named = |versions: &Vec<u64>| !versions.is_empty() && versions.len() <= NAMED_VERSIONS_MAX && !versions.contains(&0);
-        if body.versions.as_ref().is_some_and(|versions| !named(versions)) {
+        let named = |versions: &Vec<u64>| {
+            !versions.is_empty() && versions.len() <= NAMED_VERSIONS_MAX && !versions.contains(&0)
+        };
+        if body
+            .versions
+            .as_ref()
+            .is_some_and(|versions| !named(versions))
+        {
             return Err(Refusal::Malformed(
                 "the key `versions` takes 1 to 100 numbers of versions; without it all are destroyed".to_owned(),
             ));
         }
-        Ok(Self { name: asked.secret()?, versions: body.versions, id: body.id.as_deref().map(id).transpose()? })
+        Ok(Self {
+            name: asked.secret()?,
+            versions: body.versions,
+            id: body.id.as_deref().map(id).transpose()?,
+        })
     }
 
     async fn reply(reply: Destroyed, answered: &Answered<'_>) -> Result<Reply, Refusal> {
-        let body = api::DestroyedVersions { path: reply.path, id: reply.id.to_string(), versions: reply.versions };
+        let body = api::DestroyedVersions {
+            path: reply.path,
+            id: reply.id.to_string(),
+            versions: reply.versions,
+        };
         Ok(answered.json(&body))
     }
 }

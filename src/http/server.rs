@@ -27,8 +27,9 @@ use tokio_rustls::server::TlsStream;
 
 use super::app::App;
 use super::limits::{
-    CONNECTIONS_MAX, CONNECTIONS_PER_SOURCE_MAX, DRAIN_TIME_MAX, HANDSHAKE_TIME_MAX, HEADER_BYTES_MAX, HEADER_TIME_MAX,
-    HEADERS_MAX, IDLE_TIME_MAX, PING_INTERVAL, PING_TIME_MAX, STREAMS_MAX,
+    CONNECTIONS_MAX, CONNECTIONS_PER_SOURCE_MAX, DRAIN_TIME_MAX, HANDSHAKE_TIME_MAX,
+    HEADER_BYTES_MAX, HEADER_TIME_MAX, HEADERS_MAX, IDLE_TIME_MAX, PING_INTERVAL, PING_TIME_MAX,
+    STREAMS_MAX,
 };
 use super::reply::Body;
 
@@ -38,7 +39,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const FILES_RESERVED: usize = 128;
 
 /// Serves until `stop` is true, then lets what has begun end, for at most [`DRAIN_TIME_MAX`].
-pub async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, app: Arc<App>, mut stop: watch::Receiver<bool>) {
+pub async fn serve(
+    listener: TcpListener,
+    tls: Arc<ServerConfig>,
+    app: Arc<App>,
+    mut stop: watch::Receiver<bool>,
+) {
     let acceptor = TlsAcceptor::from(tls);
     let connections = Connections::new();
     let (alive, _) = watch::channel(());
@@ -59,8 +65,15 @@ pub async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, app: Arc<App>,
             }
         };
         // Past a limit the socket is closed at once: an answer would cost a handshake.
-        let Some(place) = connections.enter(peer.ip()) else { continue };
-        let (acceptor, app, stop, alive) = (acceptor.clone(), Arc::clone(&app), stop.clone(), alive.subscribe());
+        let Some(place) = connections.enter(peer.ip()) else {
+            continue;
+        };
+        let (acceptor, app, stop, alive) = (
+            acceptor.clone(),
+            Arc::clone(&app),
+            stop.clone(),
+            alive.subscribe(),
+        );
         tokio::spawn(async move {
             connection(stream, peer, &acceptor, app, stop).await;
             drop((place, alive));
@@ -69,7 +82,10 @@ pub async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, app: Arc<App>,
     drop(listener);
     // Ended when every connection's receiver is gone.
     if timeout(DRAIN_TIME_MAX, alive.closed()).await.is_err() {
-        tracing::warn!(connections = alive.receiver_count(), "connections were cut off after the drain's time");
+        tracing::warn!(
+            connections = alive.receiver_count(),
+            "connections were cut off after the drain's time"
+        );
     }
 }
 
@@ -96,7 +112,8 @@ async fn connection(
             .max_header_list_size(HEADER_BYTES_MAX as u32)
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_TIME_MAX);
-        let service = service_fn(|request| answer(Arc::clone(&app), Arc::clone(&activity), request, peer));
+        let service =
+            service_fn(|request| answer(Arc::clone(&app), Arc::clone(&activity), request, peer));
         let mut running = pin!(http.serve_connection(io, service));
         tokio::select! {
             _ = running.as_mut() => return,
@@ -122,7 +139,8 @@ async fn http1_connection(
         .max_headers(HEADERS_MAX)
         .max_header_size(HEADER_BYTES_MAX)
         .max_buf_size(4 * HEADER_BYTES_MAX);
-    let service = service_fn(|request| answer(Arc::clone(&app), Arc::clone(&activity), request, peer));
+    let service =
+        service_fn(|request| answer(Arc::clone(&app), Arc::clone(&activity), request, peer));
     let mut running = pin!(http.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         _ = running.as_mut() => return,
@@ -138,14 +156,19 @@ async fn answer(
     peer: SocketAddr,
 ) -> Result<Response<Body>, std::convert::Infallible> {
     let busy = activity.begin();
-    Ok(app.answer(request.map(Either::Left), peer).await.map(|body| body.holding(busy)))
+    Ok(app
+        .answer(request.map(Either::Left), peer)
+        .await
+        .map(|body| body.holding(busy)))
 }
 
 /// When a connection should end: the server stops, or nothing was asked for a while.
 async fn over(activity: &Activity, stop: &mut watch::Receiver<bool>) {
     let idle = async {
         loop {
-            let Some(left) = activity.time_left() else { return };
+            let Some(left) = activity.time_left() else {
+                return;
+            };
             tokio::time::sleep(left).await;
         }
     };
@@ -163,7 +186,10 @@ struct Activity {
 
 impl Default for Activity {
     fn default() -> Self {
-        Self { running: AtomicUsize::new(0), last: Mutex::new(Instant::now()) }
+        Self {
+            running: AtomicUsize::new(0),
+            last: Mutex::new(Instant::now()),
+        }
     }
 }
 
@@ -179,7 +205,9 @@ impl Activity {
             return Some(IDLE_TIME_MAX);
         }
         let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        IDLE_TIME_MAX.checked_sub(last.elapsed()).filter(|left| !left.is_zero())
+        IDLE_TIME_MAX
+            .checked_sub(last.elapsed())
+            .filter(|left| !left.is_zero())
     }
 }
 
@@ -204,19 +232,31 @@ impl Connections {
     fn new() -> Arc<Self> {
         let files = open_files_max().unwrap_or(CONNECTIONS_MAX);
         let all_max = CONNECTIONS_MAX.min(files.saturating_sub(FILES_RESERVED).max(1));
-        Arc::new(Self { by_source: Mutex::default(), all: AtomicUsize::new(0), all_max })
+        Arc::new(Self {
+            by_source: Mutex::default(),
+            all: AtomicUsize::new(0),
+            all_max,
+        })
     }
 
     fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
         let source = network_of(peer);
-        let mut by_source = self.by_source.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut by_source = self
+            .by_source
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let of_source = by_source.get(&source).copied().unwrap_or(0);
-        if of_source >= CONNECTIONS_PER_SOURCE_MAX || self.all.load(Ordering::Relaxed) >= self.all_max {
+        if of_source >= CONNECTIONS_PER_SOURCE_MAX
+            || self.all.load(Ordering::Relaxed) >= self.all_max
+        {
             return None;
         }
         by_source.insert(source, of_source + 1);
         self.all.fetch_add(1, Ordering::Relaxed);
-        Some(Place { connections: Arc::clone(self), source })
+        Some(Place {
+            connections: Arc::clone(self),
+            source,
+        })
     }
 }
 
@@ -228,7 +268,11 @@ struct Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut by_source = self.connections.by_source.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut by_source = self
+            .connections
+            .by_source
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = by_source.get_mut(&self.source) {
             *count -= 1;
             if *count == 0 {
@@ -250,14 +294,19 @@ fn network_of(peer: IpAddr) -> IpAddr {
 /// How many files this process may open, as the kernel says.
 fn open_files_max() -> Option<usize> {
     let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    let line = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
 /// An error of the connection that was accepted, not of the listener.
 fn is_of_one_peer(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    )
 }
 
 #[cfg(test)]
@@ -270,15 +319,29 @@ mod tests {
 
     #[test]
     fn connections_of_a_source_are_bounded_and_given_back() {
-        let connections =
-            Arc::new(Connections { by_source: Mutex::default(), all: AtomicUsize::new(0), all_max: 3_000 });
+        let connections = Arc::new(Connections {
+            by_source: Mutex::default(),
+            all: AtomicUsize::new(0),
+            all_max: 3_000,
+        });
         let places: Vec<_> = (0..CONNECTIONS_PER_SOURCE_MAX)
-            .map(|host| connections.enter(address(&format!("2001:db8::{host:x}"))).expect("a place"))
+            .map(|host| {
+                connections
+                    .enter(address(&format!("2001:db8::{host:x}")))
+                    .expect("a place")
+            })
             .collect();
-        assert!(connections.enter(address("2001:db8::ffff:1")).is_none(), "the same /64");
+        assert!(
+            connections.enter(address("2001:db8::ffff:1")).is_none(),
+            "the same /64"
+        );
         let other = connections.enter(address("2001:db8:0:1::1"));
         assert!(other.is_some());
-        let v4: Vec<_> = (0..1_000).map_while(|host| connections.enter(address(&format!("10.0.{}.{}", host / 250, host % 250)))).collect();
+        let v4: Vec<_> = (0..1_000)
+            .map_while(|host| {
+                connections.enter(address(&format!("10.0.{}.{}", host / 250, host % 250)))
+            })
+            .collect();
         assert_eq!(places.len() + v4.len() + 1, 3_000, "all together");
         drop((places, other, v4));
         assert_eq!(connections.all.load(Ordering::Relaxed), 0);
@@ -288,7 +351,10 @@ mod tests {
     #[test]
     fn mapped_addresses_are_their_own() {
         assert_eq!(network_of(address("::ffff:10.0.0.1")), address("10.0.0.1"));
-        assert_eq!(network_of(address("2001:db8:0:1:2::3")), address("2001:db8:0:1::"));
+        assert_eq!(
+            network_of(address("2001:db8:0:1:2::3")),
+            address("2001:db8:0:1::")
+        );
     }
 
     #[tokio::test(start_paused = true)]

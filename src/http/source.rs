@@ -20,11 +20,16 @@ pub(super) fn source_of(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) 
         return peer;
     }
     let mut nearest = peer;
-    let lines: Vec<&str> =
-        headers.get_all(X_FORWARDED_FOR).iter().map(|line| line.to_str().unwrap_or("")).collect();
+    let lines: Vec<&str> = headers
+        .get_all(X_FORWARDED_FOR)
+        .iter()
+        .map(|line| line.to_str().unwrap_or(""))
+        .collect();
     for hop in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
         // A hop that is no address was written by the one before it, and nothing left of it can be believed.
-        let Ok(address) = hop.trim().parse::<IpAddr>() else { return nearest };
+        let Ok(address) = hop.trim().parse::<IpAddr>() else {
+            return nearest;
+        };
         nearest = address.to_canonical();
         if !is_trusted(&nearest) {
             return nearest;
@@ -44,24 +49,68 @@ mod tests {
         for line in lines {
             headers.append(X_FORWARDED_FOR, HeaderValue::from_static(line));
         }
-        let trusted: Vec<Network> = trusted.iter().map(|network| network.parse().expect("a network")).collect();
+        let trusted: Vec<Network> = trusted
+            .iter()
+            .map(|network| network.parse().expect("a network"))
+            .collect();
         source_of(peer.parse().expect("an address"), &headers, &trusted).to_string()
     }
 
     #[test]
     fn a_client_cannot_choose_its_address() {
         let proxies = ["10.0.0.0/8", "fd00::/8"];
-        assert_eq!(source("192.0.2.1", &["198.51.100.9"], &proxies), "192.0.2.1", "not a proxy");
-        assert_eq!(source("10.0.0.1", &["198.51.100.9"], &[]), "10.0.0.1", "no proxy is trusted");
-        assert_eq!(source("10.0.0.1", &["198.51.100.9"], &proxies), "198.51.100.9");
-        assert_eq!(source("10.0.0.1", &["1.1.1.1, 198.51.100.9"], &proxies), "198.51.100.9", "spoofed");
-        assert_eq!(source("10.0.0.1", &["1.1.1.1, 198.51.100.9, 10.9.9.9"], &proxies), "198.51.100.9");
-        assert_eq!(source("10.0.0.1", &["1.1.1.1", "198.51.100.9"], &proxies), "198.51.100.9", "two lines");
+        assert_eq!(
+            source("192.0.2.1", &["198.51.100.9"], &proxies),
+            "192.0.2.1",
+            "not a proxy"
+        );
+        assert_eq!(
+            source("10.0.0.1", &["198.51.100.9"], &[]),
+            "10.0.0.1",
+            "no proxy is trusted"
+        );
+        assert_eq!(
+            source("10.0.0.1", &["198.51.100.9"], &proxies),
+            "198.51.100.9"
+        );
+        assert_eq!(
+            source("10.0.0.1", &["1.1.1.1, 198.51.100.9"], &proxies),
+            "198.51.100.9",
+            "spoofed"
+        );
+        assert_eq!(
+            source("10.0.0.1", &["1.1.1.1, 198.51.100.9, 10.9.9.9"], &proxies),
+            "198.51.100.9"
+        );
+        assert_eq!(
+            source("10.0.0.1", &["1.1.1.1", "198.51.100.9"], &proxies),
+            "198.51.100.9",
+            "two lines"
+        );
         assert_eq!(source("fd00::1", &["2001:db8::7"], &proxies), "2001:db8::7");
-        assert_eq!(source("::ffff:10.0.0.1", &["198.51.100.9"], &proxies), "198.51.100.9", "mapped");
-        for garbage in ["", "unknown", "1.1.1.1, x", "198.51.100.9:80", "1.1.1.1,", "é"] {
-            assert_eq!(source("10.0.0.1", &[garbage], &proxies), "10.0.0.1", "{garbage}");
+        assert_eq!(
+            source("::ffff:10.0.0.1", &["198.51.100.9"], &proxies),
+            "198.51.100.9",
+            "mapped"
+        );
+        for garbage in [
+            "",
+            "unknown",
+            "1.1.1.1, x",
+            "198.51.100.9:80",
+            "1.1.1.1,",
+            "é",
+        ] {
+            assert_eq!(
+                source("10.0.0.1", &[garbage], &proxies),
+                "10.0.0.1",
+                "{garbage}"
+            );
         }
-        assert_eq!(source("10.0.0.1", &["10.0.0.2"], &proxies), "10.0.0.2", "all trusted: the furthest");
+        assert_eq!(
+            source("10.0.0.1", &["10.0.0.2"], &proxies),
+            "10.0.0.2",
+            "all trusted: the furthest"
+        );
     }
 }

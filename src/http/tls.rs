@@ -91,7 +91,9 @@ impl Certificates {
     /// What a listener needs to know of TLS.
     pub fn server_config(self: &Arc<Self>) -> Arc<ServerConfig> {
         let builder = ServerConfig::builder_with_provider(provider());
-        let builder = builder.with_protocol_versions(&VERSIONS).expect("the provider has suites for 1.3 and 1.2");
+        let builder = builder
+            .with_protocol_versions(&VERSIONS)
+            .expect("the provider has suites for 1.3 and 1.2");
         let resolver: Arc<dyn ResolvesServerCert> = Arc::clone(self) as _;
         let mut config = builder.with_no_client_auth().with_cert_resolver(resolver);
         config.alpn_protocols = PROTOCOLS.iter().map(|protocol| protocol.to_vec()).collect();
@@ -122,23 +124,35 @@ fn read(files: &CertificateFiles) -> Result<CertifiedKey, TlsError> {
 /// # Errors
 /// It cannot be read or holds none.
 pub fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let text = std::fs::read(path).map_err(|cause| TlsError::File { path: path.into(), cause })?;
+    let text = std::fs::read(path).map_err(|cause| TlsError::File {
+        path: path.into(),
+        cause,
+    })?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     chain
         .ok()
         .filter(|chain| !chain.is_empty())
-        .ok_or_else(|| TlsError::NotPem { path: path.into(), what: "certificate" })
+        .ok_or_else(|| TlsError::NotPem {
+            path: path.into(),
+            what: "certificate",
+        })
 }
 
 fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let refused = |cause| TlsError::File { path: path.into(), cause };
+    let refused = |cause| TlsError::File {
+        path: path.into(),
+        cause,
+    };
     let mut file = std::fs::File::open(path).map_err(refused)?;
     if file.metadata().map_err(refused)?.mode() & 0o007 != 0 {
         return Err(TlsError::TooOpen(path.into()));
     }
     let mut text = zeroize::Zeroizing::new(Vec::new());
     io::Read::read_to_end(&mut file, &mut text).map_err(refused)?;
-    PrivateKeyDer::from_pem_slice(&text).map_err(|_| TlsError::NotPem { path: path.into(), what: "private key" })
+    PrivateKeyDer::from_pem_slice(&text).map_err(|_| TlsError::NotPem {
+        path: path.into(),
+        what: "private key",
+    })
 }
 
 #[cfg(test)]
@@ -152,15 +166,22 @@ mod tests {
         for suite in provider().cipher_suites {
             let name = format!("{:?}", suite.suite());
             let aead = name.contains("_GCM_") || name.contains("CHACHA20_POLY1305");
-            assert!(aead && (name.starts_with("TLS13_") || name.starts_with("TLS_ECDHE_")), "{name}");
+            assert!(
+                aead && (name.starts_with("TLS13_") || name.starts_with("TLS_ECDHE_")),
+                "{name}"
+            );
         }
         let first = provider().kx_groups.first().expect("a group").name();
         assert_eq!(format!("{first:?}"), "X25519MLKEM768");
     }
 
     fn files(directory: &Path) -> CertificateFiles {
-        let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
-        let files = CertificateFiles { certificate: directory.join("c.pem"), key: directory.join("k.pem") };
+        let pair =
+            rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        let files = CertificateFiles {
+            certificate: directory.join("c.pem"),
+            key: directory.join("k.pem"),
+        };
         std::fs::write(&files.certificate, pair.cert.pem()).expect("written");
         std::fs::write(&files.key, pair.signing_key.serialize_pem()).expect("written");
         std::fs::set_permissions(&files.key, PermissionsExt::from_mode(0o600)).expect("changed");
@@ -169,14 +190,29 @@ mod tests {
 
     #[test]
     fn what_is_no_pair_is_refused_and_what_is_served_stays() {
-        let (one, two) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+        let (one, two) = (
+            tempfile::tempdir().expect("a directory"),
+            tempfile::tempdir().expect("a directory"),
+        );
         let (mine, other) = (files(one.path()), files(two.path()));
         let served = Certificates::load(mine.clone()).expect("a pair");
         let _ = served.server_config();
-        let mixed = CertificateFiles { certificate: mine.certificate.clone(), key: other.key };
-        assert!(matches!(Certificates::load(mixed), Err(TlsError::NotAPair(_))));
-        let swapped = CertificateFiles { certificate: mine.key.clone(), key: mine.certificate.clone() };
-        assert!(matches!(Certificates::load(swapped), Err(TlsError::NotPem { .. })));
+        let mixed = CertificateFiles {
+            certificate: mine.certificate.clone(),
+            key: other.key,
+        };
+        assert!(matches!(
+            Certificates::load(mixed),
+            Err(TlsError::NotAPair(_))
+        ));
+        let swapped = CertificateFiles {
+            certificate: mine.key.clone(),
+            key: mine.certificate.clone(),
+        };
+        assert!(matches!(
+            Certificates::load(swapped),
+            Err(TlsError::NotPem { .. })
+        ));
         std::fs::set_permissions(&mine.key, PermissionsExt::from_mode(0o644)).expect("changed");
         assert!(matches!(served.reload(), Err(TlsError::TooOpen(_))));
         std::fs::remove_file(&mine.key).expect("removed");

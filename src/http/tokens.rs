@@ -13,7 +13,8 @@ use super::limits::TOKEN_BODY_BYTES_MAX;
 use super::reply::Reply;
 use crate::model::{Refusal, Scope, Token, Ttl};
 use crate::operations::tokens::{
-    CreateToken, CreatedToken, ListTokens, ReadOwnToken, RevokeToken, TokenFacts, TokenNamed, TokensPage,
+    CreateToken, CreatedToken, ListTokens, ReadOwnToken, RevokeToken, TokenFacts, TokenNamed,
+    TokensPage,
 };
 
 impl Endpoint for CreateToken {
@@ -22,10 +23,15 @@ impl Endpoint for CreateToken {
     fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {
         let body: api::CreateToken = asked.body()?;
         if body.scopes.len() > Token::SCOPES_MAX {
-            return Err(Refusal::Malformed(format!("a token has at most {} scopes", Token::SCOPES_MAX)));
+            return Err(Refusal::Malformed(format!(
+                "a token has at most {} scopes",
+                Token::SCOPES_MAX
+            )));
         }
         let scopes = body.scopes.iter().enumerate().map(|(at, scope)| {
-            scope.parse::<Scope>().map_err(|why| Refusal::Malformed(format!("scope {} is refused: {why}", at + 1)))
+            scope
+                .parse::<Scope>()
+                .map_err(|why| Refusal::Malformed(format!("scope {} is refused: {why}", at + 1)))
         });
         Ok(Self {
             scopes: scopes.collect::<Result<_, _>>()?,
@@ -96,7 +102,9 @@ impl Endpoint for ReadOwnToken {
 
 impl Endpoint for RevokeToken {
     fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {
-        Ok(Self { token: TokenNamed::Id(asked.id()?) })
+        Ok(Self {
+            token: TokenNamed::Id(asked.id()?),
+        })
     }
 
     async fn reply((): (), answered: &Answered<'_>) -> Result<Reply, Refusal> {
@@ -105,5 +113,8 @@ impl Endpoint for RevokeToken {
 }
 
 fn texts(scopes: &Arc<[Scope]>) -> Vec<String> {
-    scopes.iter().map(|scope| scope.as_str().to_owned()).collect()
+    scopes
+        .iter()
+        .map(|scope| scope.as_str().to_owned())
+        .collect()
 }

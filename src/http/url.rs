@@ -19,7 +19,9 @@ pub(super) fn decode_path(raw: &str) -> Result<Cow<'_, str>, Refusal> {
     if path.matches('/').count() != raw.matches('/').count() {
         return Err(malformed(BAD_CHARACTER));
     }
-    let Some(parts) = path.strip_prefix('/') else { return Err(malformed(BAD_PART)) };
+    let Some(parts) = path.strip_prefix('/') else {
+        return Err(malformed(BAD_PART));
+    };
     if parts.is_empty() {
         return Ok(path);
     }
@@ -27,17 +29,20 @@ pub(super) fn decode_path(raw: &str) -> Result<Cow<'_, str>, Refusal> {
         if matches!(part, "" | "." | "..") {
             return Err(malformed(BAD_PART));
         }
-        if !part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.@:=~+-".contains(&byte)) {
+        if !part
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_.@:=~+-".contains(&byte))
+        {
             return Err(malformed(BAD_CHARACTER));
         }
     }
     Ok(path)
 }
 
-const BAD_ESCAPE: &str = "the path has a percent sign that is not followed by two hexadecimal digits";
+const BAD_ESCAPE: &str =
+    "the path has a percent sign that is not followed by two hexadecimal digits";
 const BAD_PART: &str = "the path has an empty part, a slash at its end, or a part . or ..";
-const BAD_CHARACTER: &str =
-    "the path has a character that no name holds: names are made of A-Z a-z 0-9 _ . @ : = ~ + - and encoded at most once";
+const BAD_CHARACTER: &str = "the path has a character that no name holds: names are made of A-Z a-z 0-9 _ . @ : = ~ + - and encoded at most once";
 
 /// The parameters of a query, each once, until the route takes them.
 #[derive(Debug, Default)]
@@ -45,12 +50,18 @@ pub struct Query(Vec<(String, String)>);
 
 impl Query {
     pub(super) fn parse(raw: Option<&str>) -> Result<Self, Refusal> {
-        let Some(raw) = raw.filter(|raw| !raw.is_empty()) else { return Ok(Self::default()) };
+        let Some(raw) = raw.filter(|raw| !raw.is_empty()) else {
+            return Ok(Self::default());
+        };
         let mut parameters: Vec<(String, String)> = Vec::new();
         for pair in raw.split('&') {
-            let (key, value) = pair.split_once('=').ok_or_else(|| malformed("a parameter of the query has no ="))?;
+            let (key, value) = pair
+                .split_once('=')
+                .ok_or_else(|| malformed("a parameter of the query has no ="))?;
             let (Some(key), Some(value)) = (decode(key), decode(value)) else {
-                return Err(malformed("a parameter of the query is not percent-encoded UTF-8"));
+                return Err(malformed(
+                    "a parameter of the query is not percent-encoded UTF-8",
+                ));
             };
             if [&key, &value].into_iter().any(|text| is_token(text)) {
                 return Err(malformed(
@@ -58,7 +69,11 @@ impl Query {
                 ));
             }
             if parameters.iter().any(|(known, _)| *known == key) {
-                return Err(malformed(&named(&key, "the query has the parameter", "twice")));
+                return Err(malformed(&named(
+                    &key,
+                    "the query has the parameter",
+                    "twice",
+                )));
             }
             parameters.push((key.into_owned(), value.into_owned()));
         }
@@ -75,9 +90,17 @@ impl Query {
     ///
     /// # Errors
     /// 400 naming the parameter and `what` it takes.
-    pub fn take_as<T: std::str::FromStr>(&mut self, key: &'static str, what: &str) -> Result<Option<T>, Refusal> {
+    pub fn take_as<T: std::str::FromStr>(
+        &mut self,
+        key: &'static str,
+        what: &str,
+    ) -> Result<Option<T>, Refusal> {
         self.take(key)
-            .map(|value| canonical_number(&value).and_then(|value| value.parse().ok()).ok_or_else(|| wrong(key, what)))
+            .map(|value| {
+                canonical_number(&value)
+                    .and_then(|value| value.parse().ok())
+                    .ok_or_else(|| wrong(key, what))
+            })
             .transpose()
     }
 
@@ -97,7 +120,11 @@ impl Query {
     pub(super) fn finish(&self) -> Result<(), Refusal> {
         match self.0.first() {
             None => Ok(()),
-            Some((key, _)) => Err(malformed(&named(key, "this route does not take the parameter", ""))),
+            Some((key, _)) => Err(malformed(&named(
+                key,
+                "this route does not take the parameter",
+                "",
+            ))),
         }
     }
 }
@@ -118,8 +145,15 @@ fn canonical_number(text: &str) -> Option<&str> {
 }
 
 fn named(key: &str, before: &str, after: &str) -> String {
-    let plain = key.len() <= QUOTED_KEY_BYTES_MAX && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-    let text = if plain && !key.is_empty() { format!("{before} `{key}` {after}") } else { format!("{before} (one with a strange name) {after}") };
+    let plain = key.len() <= QUOTED_KEY_BYTES_MAX
+        && key
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let text = if plain && !key.is_empty() {
+        format!("{before} `{key}` {after}")
+    } else {
+        format!("{before} (one with a strange name) {after}")
+    };
     text.trim_end().to_owned()
 }
 
@@ -148,7 +182,9 @@ fn decode(raw: &str) -> Option<Cow<'_, str>> {
 }
 
 fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+    char::from(digit)
+        .to_digit(16)
+        .and_then(|value| u8::try_from(value).ok())
 }
 
 #[cfg(test)]
@@ -161,14 +197,69 @@ mod tests {
     #[test]
     fn spellings_that_are_not_canonical_are_refused() {
         for bad in [
-            "", "a", "//", "/a/", "/a//b", "/.", "/..", "/a/../b", "/a/./b", "/%2e", "/a/%2e%2e/b", "/a/%2E%2E", "/a%2fb",
-            "/a%2Fb", "/a%5Cb", "/a%5cb", "/a\\b", "/a%00b", "/a%252fb", "/a%252Fb", "/a%25", "/a%", "/a%2", "/a%zz", "/a%+1",
-            "/a;b", "/a;b=c/d", "/a b", "/a%20b", "/a%0ab", "/a%0d%0ab", "/a%c0%af", "/a%c0%aeb", "/a%e0%80%af", "/ä",
-            "/a%C3%A4", "/r%CE%BFot", "/a%EF%BC%81", "/a%E2%80%8D", "/a*b", "/a,b", "/a?b", "/a#b", "/a%3Fb", "/a%23b", "/a%7Fb",
-            "/a\u{202e}b", "/a|b", "/a'b", "/a\"b", "/a(b)", "/a[b]", "/a{b}", "/a^b", "/a$b", "/a&b", "/a!b",
+            "",
+            "a",
+            "//",
+            "/a/",
+            "/a//b",
+            "/.",
+            "/..",
+            "/a/../b",
+            "/a/./b",
+            "/%2e",
+            "/a/%2e%2e/b",
+            "/a/%2E%2E",
+            "/a%2fb",
+            "/a%2Fb",
+            "/a%5Cb",
+            "/a%5cb",
+            "/a\\b",
+            "/a%00b",
+            "/a%252fb",
+            "/a%252Fb",
+            "/a%25",
+            "/a%",
+            "/a%2",
+            "/a%zz",
+            "/a%+1",
+            "/a;b",
+            "/a;b=c/d",
+            "/a b",
+            "/a%20b",
+            "/a%0ab",
+            "/a%0d%0ab",
+            "/a%c0%af",
+            "/a%c0%aeb",
+            "/a%e0%80%af",
+            "/ä",
+            "/a%C3%A4",
+            "/r%CE%BFot",
+            "/a%EF%BC%81",
+            "/a%E2%80%8D",
+            "/a*b",
+            "/a,b",
+            "/a?b",
+            "/a#b",
+            "/a%3Fb",
+            "/a%23b",
+            "/a%7Fb",
+            "/a\u{202e}b",
+            "/a|b",
+            "/a'b",
+            "/a\"b",
+            "/a(b)",
+            "/a[b]",
+            "/a{b}",
+            "/a^b",
+            "/a$b",
+            "/a&b",
+            "/a!b",
         ] {
             let said = decode_path(bad).expect_err(bad);
-            assert!(matches!(&said, Refusal::Malformed(why) if !why.contains(bad) || bad.len() < 3), "{bad}: {said:?}");
+            assert!(
+                matches!(&said, Refusal::Malformed(why) if !why.contains(bad) || bad.len() < 3),
+                "{bad}: {said:?}"
+            );
         }
     }
 
@@ -187,7 +278,8 @@ mod tests {
 
     #[test]
     fn parameters_are_named_once_and_known() {
-        let mut query = Query::parse(Some("version=7&previous=true&prefix=a%2Fb+c")).expect("a query");
+        let mut query =
+            Query::parse(Some("version=7&previous=true&prefix=a%2Fb+c")).expect("a query");
         assert_eq!(query.take_as::<u64>("version", "a number"), Ok(Some(7)));
         assert_eq!(query.take_flag("previous"), Ok(true));
         assert_eq!(query.take_flag("recursive"), Ok(false));
@@ -195,27 +287,64 @@ mod tests {
         assert_eq!(query.take("prefix").as_deref(), Some("a/b+c"));
         assert_eq!(query.finish(), Ok(()));
         assert_eq!(Query::parse(Some("")).expect("no query").finish(), Ok(()));
-        for bad in ["a", "a&b=1", "a=1&a=2", "a=1&%61=2", "a=%", "a=%zz", "a=%ff", "&", "a=1&"] {
+        for bad in [
+            "a",
+            "a&b=1",
+            "a=1&a=2",
+            "a=1&%61=2",
+            "a=%",
+            "a=%zz",
+            "a=%ff",
+            "&",
+            "a=1&",
+        ] {
             assert!(Query::parse(Some(bad)).is_err(), "{bad}");
         }
-        for bad in ["", "-1", "+1", "01", "1.0", "1e3", " 1", "99999999999999999999", "x", "٣"] {
+        for bad in [
+            "",
+            "-1",
+            "+1",
+            "01",
+            "1.0",
+            "1e3",
+            " 1",
+            "99999999999999999999",
+            "x",
+            "٣",
+        ] {
             let mut query = Query(vec![("version".to_owned(), bad.to_owned())]);
-            assert!(query.take_as::<u64>("version", "a number").is_err(), "{bad}");
+            assert!(
+                query.take_as::<u64>("version", "a number").is_err(),
+                "{bad}"
+            );
         }
     }
 
     #[test]
     fn nothing_that_may_be_secret_is_repeated() {
         let token = crate::http::headers::tests::token();
-        for bad in [format!("token={token}"), format!("{token}=1"), format!("x={token}")] {
-            let said = format!("{:?}", Query::parse(Some(&bad)).expect_err("a token in a URL"));
-            assert!(said.contains("revoke it") && !said.contains("cof_"), "{said}");
+        for bad in [
+            format!("token={token}"),
+            format!("{token}=1"),
+            format!("x={token}"),
+        ] {
+            let said = format!(
+                "{:?}",
+                Query::parse(Some(&bad)).expect_err("a token in a URL")
+            );
+            assert!(
+                said.contains("revoke it") && !said.contains("cof_"),
+                "{said}"
+            );
         }
         let query = Query::parse(Some("Hunter2=x")).expect("a query");
         assert!(!format!("{:?}", query.finish()).contains("Hunter2"));
         let query = Query::parse(Some("acess_token=hunter2")).expect("a query");
         let said = format!("{:?}", query.finish());
-        assert!(said.contains("acess_token") && !said.contains("hunter2"), "{said}");
+        assert!(
+            said.contains("acess_token") && !said.contains("hunter2"),
+            "{said}"
+        );
     }
 
     proptest! {

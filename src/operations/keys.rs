@@ -144,7 +144,11 @@ impl Operation for RewrapKeys {
             let counts = view.count_versions_by_term(&place).await?;
             let term = place.environment.term;
             let census = Some(Census::of(&self.place, place.terms(), term, &counts));
-            return Ok(Decision::new(Rewrapped { moved: 0, dropped: 0, census }));
+            return Ok(Decision::new(Rewrapped {
+                moved: 0,
+                dropped: 0,
+                census,
+            }));
         }
         let secrets = owners(view, &place, &rows).await?;
         let mut steps = Vec::with_capacity(rows.len());

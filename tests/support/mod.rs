@@ -3,8 +3,11 @@
 //!
 //! Invariant: whatever a test starts ends with the test binary, also when it is killed.
 
+pub mod client;
 pub mod postgres;
 pub mod proxy;
+pub mod records;
+pub mod vault;
 
 use std::time::Duration;
 

@@ -1,0 +1,4 @@
+//! What `surface.md` promises, sentence by sentence: a file a noun, each story on both databases.
+//! A story does one thing and asserts the status, the body and the record.
+
+mod secrets;
