@@ -292,6 +292,28 @@ pub fn harden_process() -> Hardening {
     }
 }
 
+/// Whatever this process makes from now on, its files and its sockets, is its user's alone (advisory G11).
+pub fn keep_new_files_private() {
+    // SAFETY: `umask` takes a plain integer, cannot fail, and changes this process's attribute only.
+    unsafe { libc::umask(0o077) };
+}
+
+/// Lets the process open as many files as it is allowed to: every connection is one.
+pub fn raise_open_files() {
+    let mut files = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: both calls take a pointer to a live struct and change this process's attributes only. If one fails, the
+    // limit stays what it was, and connections are bounded by it.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut files) == 0 {
+            files.rlim_cur = files.rlim_max;
+            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const files);
+        }
+    }
+}
+
 /// The user this process acts as: key files must belong to it.
 #[must_use]
 pub fn effective_user() -> u32 {

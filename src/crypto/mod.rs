@@ -29,7 +29,8 @@ pub use envelope::ENVELOPE_OVERHEAD_BYTES;
 pub use keyring::Keyring;
 pub use keys::{AuditKey, EnvironmentKey, SystemKey};
 pub use locked::{
-    Hardening, KEY_BYTES, LockedKey, LockedMemory, effective_user, harden_process, locked_memory,
+    Hardening, KEY_BYTES, LockedKey, LockedMemory, effective_user, harden_process,
+    keep_new_files_private, locked_memory, raise_open_files,
 };
 pub use mac::{CursorMac, MacKey, MarkMac, TokenMac};
 pub use root::{RootKey, RootPlace};

@@ -107,7 +107,12 @@ impl StateDir {
 
     /// Where this server's local socket is.
     pub fn socket(&self) -> PathBuf {
-        self.path.join("unseal.sock")
+        Self::socket_in(&self.path)
+    }
+
+    /// Where the local socket of a server with this state directory is, for who does not hold the lock.
+    pub fn socket_in(path: &Path) -> PathBuf {
+        path.join("unseal.sock")
     }
 
     fn read<T: FromStr>(&self, name: &str) -> io::Result<Option<T>> {

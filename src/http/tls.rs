@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn every_suite_is_forward_secret_and_authenticated() {
-        for suite in provider().cipher_suites {
+        for suite in &provider().cipher_suites {
             let name = format!("{:?}", suite.suite());
             let aead = name.contains("_GCM_") || name.contains("CHACHA20_POLY1305");
             assert!(

@@ -5,10 +5,12 @@
 
 mod create;
 mod list;
+mod mint;
 mod revoke;
 
 pub use create::{CreateToken, CreatedToken};
 pub use list::{ListTokens, ReadOwnToken, TokenFacts, TokensPage};
+pub use mint::MintFirstToken;
 pub use revoke::{RevokeToken, TokenNamed};
 
 use crate::crypto::{Keyring, PlainToken};
