@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use coffer::model::Ttl;
-use coffer_audit_log::{VerifierKey, verify_bundle};
+use coffer_audit_log::{VerifierKey, verify};
 use serde_json::{Value, json};
 
 use crate::support::vault::{TestVault, both_engines};
@@ -25,7 +25,7 @@ both_engines! {
         let key = key(&v).await;
         let bundle = v.get("/audit/bundle", &v.root).await.is(200);
         assert_eq!(bundle.header("content-type"), Some("text/plain; charset=utf-8"));
-        let report = verify_bundle(bundle.bytes(), &key).expect("it verifies");
+        let report = verify(bundle.bytes(), &key).expect("it verifies");
         let records: u64 = report.streams.iter().map(|stream| stream.size).sum();
         let in_log = v.audit().await.all().len() as u64;
         assert_eq!((report.streams.len(), records), (1, in_log), "up to the bundle's own record");
@@ -34,8 +34,8 @@ both_engines! {
         let mut damaged = again.bytes().to_vec();
         let middle = damaged.len() / 2;
         damaged[middle] ^= 1;
-        verify_bundle(&damaged[..], &key).expect_err("a flipped bit");
-        verify_bundle(&again.bytes()[..again.bytes().len() - 1], &key).expect_err("a lost byte");
+        verify(&damaged[..], &key).expect_err("a flipped bit");
+        verify(&again.bytes()[..again.bytes().len() - 1], &key).expect_err("a lost byte");
     }
 
     async fn every_look_is_recorded(v: TestVault) {
@@ -97,7 +97,7 @@ both_engines! {
         let v = v.restart().await;
         let key = key(&v).await;
         let bundle = v.get("/audit/bundle", &v.root).await.is(200);
-        let report = verify_bundle(bundle.bytes(), &key).expect("it verifies");
+        let report = verify(bundle.bytes(), &key).expect("it verifies");
         assert_eq!(report.streams.len(), 1);
         let counts = v.audit().await.counts();
         let count = |action: &str| {
