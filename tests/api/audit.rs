@@ -70,7 +70,7 @@ both_engines! {
         let line: Value = export.lines().rev().nth(1).and_then(|line| serde_json::from_str(line).ok()).expect("a record");
         let keys: Vec<&String> = line.as_object().expect("an object").keys().collect();
         assert_eq!(keys, [
-            "action", "as_of", "digest", "format", "id", "index", "outcome", "principal", "resource", "salt", "scope", "source", "stream",
+            "action", "as_of", "digest", "format", "id", "index", "outcome", "principal", "request", "resource", "salt", "scope", "source", "stream",
             "time", "token", "user_agent", "verdict", "version",
         ]);
         assert_eq!((&line["format"], &line["verdict"]), (&json!(1), &json!("allowed")));
