@@ -11,8 +11,8 @@ use std::sync::Arc;
 use hyper::Method;
 use hyper::header::HeaderMap;
 use hyper::http::request::Parts;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::app::App;
 use super::body::{self, ReadBody, RequestBody};
@@ -103,7 +103,16 @@ impl Asked<'_> {
     pub(super) fn body<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
         self.body.parse()
     }
+
+    /// No body, or `{}`, which clients send to a verb that takes no words.
+    pub(super) fn no_body(&self) -> Result<(), Refusal> {
+        self.body::<Nothing>().map(|Nothing {}| ())
+    }
 }
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
 
 /// A name from a path or a body, or the reason why it is none.
 pub(super) fn named<T: FromStr<Err = &'static str>>(what: &str, text: &str) -> Result<T, Refusal> {
