@@ -41,7 +41,7 @@ impl Journal {
         id: RequestId,
         took: Duration,
     ) {
-        let us = took.as_micros();
+        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         // A method may be any word; those that no route knows are one.
         let method = match method.as_str() {
             known @ ("GET" | "PUT" | "PATCH" | "POST" | "DELETE" | "HEAD" | "OPTIONS") => known,

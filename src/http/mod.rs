@@ -13,7 +13,7 @@
 //! | `url` `headers` `body` `source` | one part of a request each, parsed strictly |
 //! | [`reply`] [`problem`] | what is sent back |
 //! | `finish` `journal` | what has begun ends; one line in the server's log |
-//! | [`server`] [`tls`] | sockets, handshakes, connections |
+//! | [`server`] [`tls`] `linger` | sockets, handshakes, connections and their end |
 //! | [`limits`] | every number with its unit |
 
 pub mod app;
@@ -25,6 +25,7 @@ mod headers;
 mod journal;
 mod keys;
 pub mod limits;
+mod linger;
 pub mod open;
 mod places;
 pub mod problem;
