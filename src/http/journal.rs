@@ -47,11 +47,12 @@ impl Journal {
             known @ ("GET" | "PUT" | "PATCH" | "POST" | "DELETE" | "HEAD" | "OPTIONS") => known,
             _ => "other",
         };
-        match status {
-            ..400 => tracing::debug!(method, route, status, request_id = %id, us, "answered"),
-            _ if !self.may_write() => {}
-            ..500 => tracing::info!(method, route, status, request_id = %id, us, "refused"),
-            _ => tracing::warn!(method, route, status, request_id = %id, us, "failed"),
+        if status < 400 {
+            tracing::debug!(method, route, status, request_id = %id, us, "answered");
+        } else if status < 500 && self.may_write() {
+            tracing::info!(method, route, status, request_id = %id, us, "refused");
+        } else if status >= 500 && self.may_write() {
+            tracing::warn!(method, route, status, request_id = %id, us, "failed");
         }
     }
 
