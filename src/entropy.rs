@@ -22,6 +22,10 @@ impl SystemEntropy {
     ///
     /// # Errors
     /// One sentence, when the operating system refuses.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the one place that asks the operating system"
+    )]
     pub fn probe() -> Result<Self, EntropyError> {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes).map_err(|_| EntropyError)?;
@@ -30,6 +34,10 @@ impl SystemEntropy {
 }
 
 impl Entropy for SystemEntropy {
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the one place that asks the operating system"
+    )]
     fn fill(&self, out: &mut [u8]) {
         if getrandom::fill(out).is_err() {
             std::process::abort();

@@ -25,6 +25,8 @@ mod armed {
         Fail,
         /// Is taken as true by [`super::planted`].
         Plant,
+        /// Waits in [`pause`] until [`release`]d.
+        Hold,
     }
 
     struct Armed {
@@ -50,6 +52,7 @@ mod armed {
             "stop" => Act::Stop,
             "fail" => Act::Fail,
             "plant" => Act::Plant,
+            "hold" => Act::Hold,
             _ => return None,
         };
         let mut number = |default| parts.next().and_then(|n| n.parse().ok()).unwrap_or(default);
@@ -91,9 +94,34 @@ mod armed {
             Act::Kill => signal("-KILL"),
             Act::Stop => signal("-STOP"),
             Act::Fail => return Err(Injected),
-            Act::Plant => {}
+            Act::Plant | Act::Hold => {}
         }
         Ok(())
+    }
+
+    static HELD: LazyLock<tokio::sync::watch::Sender<u64>> =
+        LazyLock::new(|| tokio::sync::watch::Sender::new(0));
+
+    /// A place where a test may also hold one task while others go on.
+    pub async fn pause(name: &'static str) {
+        let Some(act) = take(name) else { return };
+        eprintln!("failpoint {name}: {act:?}");
+        match act {
+            Act::Kill => signal("-KILL"),
+            Act::Stop => signal("-STOP"),
+            Act::Hold => {
+                let mut released = HELD.subscribe();
+                let before = *released.borrow_and_update();
+                // The sender lives for as long as the process: waiting cannot fail.
+                let _ = released.wait_for(|count| *count > before).await;
+            }
+            Act::Fail | Act::Plant => {}
+        }
+    }
+
+    /// Lets go of every task that is held.
+    pub fn release() {
+        HELD.send_modify(|count| *count += 1);
     }
 
     /// Whether a fault is planted here.
@@ -114,7 +142,7 @@ mod armed {
 }
 
 #[cfg(debug_assertions)]
-pub use armed::{Act, arm, disarm, planted, point};
+pub use armed::{Act, arm, disarm, pause, planted, point, release};
 
 /// A place where a test may act: nothing in a release build.
 #[cfg(not(debug_assertions))]
@@ -122,6 +150,11 @@ pub use armed::{Act, arm, disarm, planted, point};
 pub const fn point(_name: &'static str) -> Result<(), Injected> {
     Ok(())
 }
+
+/// A place where a test may hold a task: nothing in a release build.
+#[cfg(not(debug_assertions))]
+#[inline(always)]
+pub async fn pause(_name: &'static str) {}
 
 /// Whether a fault is planted here: never in a release build.
 #[cfg(not(debug_assertions))]

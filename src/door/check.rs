@@ -303,7 +303,7 @@ impl Check<'_> {
                             .map_or(documents::NO_SPACE, |parent| *parent.as_bytes())
                     && row.name == token.id.to_string();
                 if same {
-                    due(Some(token.expires_at))
+                    due(Some(token.died_at()))
                 } else {
                     Err(CryptoError)
                 }

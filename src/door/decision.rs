@@ -93,6 +93,18 @@ impl<R> Decision<R> {
         Ok(self.put(row, [Ref::secret(place.environment.id, &secret.path)]))
     }
 
+    /// Takes a secret's document away, with its environment.
+    #[must_use]
+    pub fn drop_secret(mut self, place: &Place, secret: &Secret) -> Self {
+        self.changes
+            .dead_documents
+            .push((DocumentKind::Secret, *secret.id.as_bytes()));
+        self.changes
+            .touched
+            .push(Ref::secret(place.environment.id, &secret.path));
+        self
+    }
+
     /// Puts a sealed version.
     #[must_use]
     pub fn put_version(mut self, row: VersionRow) -> Self {

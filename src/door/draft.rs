@@ -15,6 +15,7 @@ use super::history::Relied;
 use super::operation::{Caller, Cx, Operation};
 use super::shared::Shared;
 use super::{Answer, Authorised, Door, Request, View, authorise};
+use crate::fault;
 use crate::model::{Changes, Refusal, Timestamp, TokenId};
 use crate::store::Writer;
 
@@ -194,7 +195,10 @@ fn finish<R>(
         }
         Err(refusal) => {
             // An operation that asks the grant itself may refuse what the door let in.
-            record.allowed &= !matches!(refusal, Refusal::Forbidden | Refusal::Unauthenticated(_));
+            record.allowed &= !matches!(
+                refusal,
+                Refusal::Forbidden | Refusal::Hidden | Refusal::Unauthenticated(_)
+            );
             record.status = refusal.status();
             record.code = refusal.code();
             (
@@ -230,6 +234,7 @@ impl Door {
             View::snapshot(Arc::clone(shared)).await?
         };
         let (mut draft, answer) = attempt.decide(shared, view).await?;
+        fault::pause("decided").await;
         if draft.changes.is_empty() {
             if tried > 0 {
                 // All of it was true at once, in one snapshot after the request began.

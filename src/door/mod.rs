@@ -196,7 +196,7 @@ fn authorise<O: Operation>(
             Some(Verdict::Allowed(scope)) => Ok(Authorised { scope: Some(scope) }),
             Some(Verdict::RefusedBy(scope)) => Err((Refusal::Forbidden, Some(scope))),
             Some(Verdict::Other) => Err((Refusal::Forbidden, None)),
-            Some(Verdict::Nothing) => Err((Refusal::NotFound, None)),
+            Some(Verdict::Nothing) => Err((Refusal::Hidden, None)),
         },
     }
 }

@@ -97,7 +97,7 @@ impl Caller {
     pub fn bearer(&self) -> Result<&Bearer, Refusal> {
         match self {
             Self::Bearer(bearer) => Ok(bearer),
-            Self::Unknown | Self::System(_) => Err(Refusal::NotFound),
+            Self::Unknown | Self::System(_) => Err(Refusal::Hidden),
         }
     }
 

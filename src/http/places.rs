@@ -10,8 +10,8 @@ use super::limits::TOKEN_BODY_BYTES_MAX;
 use super::reply::Reply;
 use crate::model::{EnvironmentName, Refusal};
 use crate::operations::places::{
-    CreateEnvironment, CreateProject, DeleteEnvironment, DeleteProject, ListEnvironments,
-    ListProjects, PlaceFacts, ReadProject,
+    CreateEnvironment, CreateProject, DeleteEnvironment, DeleteProject, DeletedEnvironment,
+    ListEnvironments, ListProjects, PlaceFacts, ReadProject,
 };
 
 fn place(facts: PlaceFacts) -> Place {
@@ -110,7 +110,12 @@ impl Endpoint for DeleteEnvironment {
         })
     }
 
-    async fn reply((): (), answered: &Answered<'_>) -> Result<Reply, Refusal> {
+    /// One step takes away what one decision may; the last takes the environment.
+    fn again(reply: &DeletedEnvironment) -> bool {
+        reply.left
+    }
+
+    async fn reply(_: DeletedEnvironment, answered: &Answered<'_>) -> Result<Reply, Refusal> {
         Ok(Reply::empty(answered.status))
     }
 }

@@ -153,7 +153,7 @@ fn of_refusal(refusal: &Refusal) -> Row<'_> {
             TokenProblem::Revoked => "This token, or one it was made with, was revoked: make a new one.",
         }),
         Refusal::Forbidden => "This token may do other things here, but not this: ask for a scope.".into(),
-        Refusal::NotFound => "There is nothing here, or nothing that this token may see.".into(),
+        Refusal::NotFound | Refusal::Hidden => "There is nothing here, or nothing that this token may see.".into(),
         Refusal::PreconditionFailed => {
             "The current version is not the one you named: read it, and decide again.".into()
         }

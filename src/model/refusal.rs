@@ -12,8 +12,10 @@ pub enum Refusal {
     Unauthenticated(TokenProblem),
     /// 403: something else is allowed on this resource, but not this.
     Forbidden,
-    /// 404: not there, or not for this caller to see.
+    /// 404: not there.
     NotFound,
+    /// 404: not for this caller to see, and answered exactly as if it were not there.
+    Hidden,
     /// 409: it clashes with what is there; a code and a sentence.
     Conflict(&'static str, String),
     /// 412: the version or the ETag asked for is not the current one.
@@ -48,7 +50,7 @@ impl Refusal {
             Self::Malformed(_) => 400,
             Self::Unauthenticated(_) => 401,
             Self::Forbidden => 403,
-            Self::NotFound => 404,
+            Self::NotFound | Self::Hidden => 404,
             Self::Conflict(..) => 409,
             Self::PreconditionFailed => 412,
             Self::TooLarge(_) => 413,
@@ -67,7 +69,7 @@ impl Refusal {
             Self::Unauthenticated(TokenProblem::Expired) => "token-expired",
             Self::Unauthenticated(TokenProblem::Revoked) => "token-revoked",
             Self::Forbidden => "forbidden",
-            Self::NotFound => "not-found",
+            Self::NotFound | Self::Hidden => "not-found",
             Self::Conflict(code, _) => code,
             Self::PreconditionFailed => "precondition-failed",
             Self::TooLarge(_) => "too-large",

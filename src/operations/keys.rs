@@ -3,6 +3,7 @@
 //!
 //! Invariant: a version leaves its term only into the newest one, or because its document no longer lists it.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use super::places::new_key;
@@ -243,12 +244,9 @@ async fn owners(
 ) -> Result<HashMap<SecretId, Secret>, Refusal> {
     let mut secrets = HashMap::new();
     for row in rows {
-        if !secrets.contains_key(&row.secret) {
-            let secret = view
-                .find_secret_by_id(place, row.secret)
-                .await?
-                .ok_or(Refusal::Tampered)?;
-            secrets.insert(row.secret, secret);
+        if let Entry::Vacant(slot) = secrets.entry(row.secret) {
+            let found = view.find_secret_by_id(place, row.secret).await?;
+            slot.insert(found.ok_or(Refusal::Tampered)?);
         }
     }
     Ok(secrets)

@@ -27,11 +27,11 @@ use crate::model::{Action, Refusal, Resource, Verdict};
 fn demand(caller: &Caller, action: Action, resource: &Resource) -> Result<(), Refusal> {
     match caller {
         Caller::System(_) => Ok(()),
-        Caller::Unknown => Err(Refusal::NotFound),
+        Caller::Unknown => Err(Refusal::Hidden),
         Caller::Bearer(bearer) => match bearer.grant.decide(action, resource) {
             Verdict::Allowed(_) => Ok(()),
             Verdict::RefusedBy(_) | Verdict::Other => Err(Refusal::Forbidden),
-            Verdict::Nothing => Err(Refusal::NotFound),
+            Verdict::Nothing => Err(Refusal::Hidden),
         },
     }
 }

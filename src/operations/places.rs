@@ -6,11 +6,13 @@
 use crate::door::{Access, Cx, Decision, Operation, Places, ProjectPlaces, View};
 use crate::model::{
     Action, Environment, EnvironmentId, EnvironmentName, KeyRow, Name, Project, ProjectId, Refusal,
-    Resource, Timestamp,
+    Resource, Secret, State, Timestamp,
 };
 
 /// Projects and environments of a cluster together: all of them are kept in memory and answered at once.
 pub const PLACES_MAX: usize = 10_000;
+/// Documents of destroyed secrets that one decision takes away; below the thousand refs of a decision.
+const BURIED_MAX: u32 = 500;
 /// The term of a new environment's key.
 const FIRST_TERM: u32 = 1;
 
@@ -206,36 +208,61 @@ impl Operation for DeleteProject {
     }
 }
 
-/// `DELETE /projects/{p}/environments/{e}`
+/// `DELETE /projects/{p}/environments/{e}`, one step of it: to be asked again while something is left.
 pub struct DeleteEnvironment {
     /// Which one.
     pub name: EnvironmentName,
 }
 
+/// What one step did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DeletedEnvironment {
+    /// Whether documents of destroyed secrets are left, and the environment with them.
+    pub left: bool,
+}
+
 impl Operation for DeleteEnvironment {
     const ACTION: Action = Action::Manage;
-    type Reply = ();
+    type Reply = DeletedEnvironment;
 
     fn resource(&self) -> Resource {
         Resource::Environment(self.name.clone())
     }
 
-    async fn decide(&self, _: &Cx<'_>, view: &View) -> Result<Decision<()>, Refusal> {
+    async fn decide(
+        &self,
+        _: &Cx<'_>,
+        view: &View,
+    ) -> Result<Decision<DeletedEnvironment>, Refusal> {
         let place = view.place(&self.name).await?;
-        if !view.list_secrets(&place, "", "", 1).await?.is_empty() {
+        let living = view.list_secrets(&place, "", "", 1).await?;
+        if !living.is_empty() {
             return Err(not_empty(
-                "the environment still holds secrets: delete and destroy them first",
+                "the environment holds secrets: delete and destroy them first",
             ));
         }
-        if view.holds_versions(&place).await? {
-            let sentence =
-                "deleted secrets of the environment still have versions: destroy them first";
-            return Err(not_empty(sentence));
+        // What is deleted and destroyed has left its document, which nothing could open without the environment.
+        let buried = view.list_buried_secrets(&place, BURIED_MAX).await?;
+        if view.holds_versions(&place).await? || !buried.iter().all(is_destroyed) {
+            return Err(not_empty(
+                "deleted secrets of the environment still have versions: destroy them first",
+            ));
         }
-        Ok(Decision::new(())
-            .status(204)
-            .drop_environment(&place.environment))
+        let left = buried.len() == BURIED_MAX as usize;
+        let decision = Decision::new(DeletedEnvironment { left });
+        let decision = buried.iter().fold(decision, |decision, secret| {
+            decision.drop_secret(&place, secret)
+        });
+        if left {
+            return Ok(decision.status(202));
+        }
+        Ok(decision.status(204).drop_environment(&place.environment))
     }
+}
+
+fn is_destroyed(secret: &Secret) -> bool {
+    let mut versions = secret.versions.iter();
+    versions.all(|version| version.state == State::Destroyed)
 }
 
 /// A new key of the environment's term, as its row.

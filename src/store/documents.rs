@@ -54,6 +54,16 @@ pub(super) const LIST: &str = "
     WHERE w.id = 1
     ORDER BY d.name";
 
+pub(super) const LIST_DEAD: &str = "
+    SELECT w.seq, w.mark, d.kind, d.id, d.space, d.name, d.grave, d.due, d.sealed
+    FROM world w LEFT JOIN (
+        SELECT kind, id, space, name, grave, due, sealed FROM document
+        WHERE kind = $1 AND space = $2 AND grave > $3
+        ORDER BY name, grave LIMIT $4
+    ) d ON TRUE
+    WHERE w.id = 1
+    ORDER BY d.name, d.grave";
+
 pub(super) const LIST_OF_KIND: &str = "
     SELECT w.seq, w.mark, d.kind, d.id, d.space, d.name, d.grave, d.due, d.sealed
     FROM world w LEFT JOIN (
@@ -146,6 +156,24 @@ impl Connection {
             prefix,
             end.as_str(),
             after,
+            LIVING,
+            i64::from(limit)
+        )?)
+    }
+
+    /// Dead documents of a space, by name.
+    pub async fn list_dead_documents(
+        &mut self,
+        kind: DocumentKind,
+        space: [u8; 16],
+        limit: u32,
+    ) -> Result<Seen<Vec<DocumentRow>>, StoreError> {
+        seen(rows!(
+            self,
+            Columns,
+            LIST_DEAD,
+            kind as i64,
+            &space[..],
             LIVING,
             i64::from(limit)
         )?)

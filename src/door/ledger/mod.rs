@@ -30,6 +30,8 @@ const YIELDS_MAX: u32 = 4;
 const PROBE_EVERY: Duration = Duration::from_secs(2);
 /// How long a batch of unknown outcome waits for the store before its clients are told so.
 const HOLD: Duration = Duration::from_secs(5);
+/// From one keeping of the head to the next.
+const KEEP_EVERY: Duration = Duration::from_secs(1);
 /// Between two tries to reach a lost store.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
 
@@ -60,7 +62,9 @@ pub(super) struct Ledger {
     last: Timestamp,
     /// What the node itself has to say in its next batch.
     matters: Vec<Draft>,
-    kept: std::time::Instant,
+    /// When a head was last kept, and which.
+    kept: (std::time::Instant, String),
+    keeping: Option<JoinHandle<()>>,
     /// The last batch failed: the next commands go one by one.
     one_by_one: bool,
     /// A batch whose outcome is not known yet.
@@ -89,7 +93,7 @@ impl Ledger {
         (epoch, tree, head, last): (u64, Frontier, String, Timestamp),
     ) -> Self {
         shared.mark_well();
-        let kept = shared.clock.monotonic();
+        let kept = (shared.clock.monotonic(), String::new());
         Self {
             shared,
             state_dir,
@@ -101,6 +105,7 @@ impl Ledger {
             last,
             matters: Vec::new(),
             kept,
+            keeping: None,
             one_by_one: false,
             pending: None,
             told: None,
@@ -135,7 +140,7 @@ impl Ledger {
             self.shared.queue.fence();
             self.refuse_all(Outcome::Fenced);
         }
-        self.keep_head();
+        self.keep_last_head().await;
         self.shared.queue.end();
         self.refuse_all(Outcome::Fenced);
     }
@@ -295,19 +300,31 @@ impl Ledger {
         tell.answer(vec![outcome; commands.len()]);
     }
 
+    /// Keeps the head outside of the database, so that an older database is noticed; at most once a second, and
+    /// beside the ledger, which must not wait for a disk of its own.
     fn keep_head_sometimes(&mut self) {
         let now = self.shared.clock.monotonic();
-        if now.duration_since(self.kept) >= Duration::from_secs(1) {
-            self.kept = now;
-            self.keep_head();
+        let idle = self.keeping.as_ref().is_none_or(JoinHandle::is_finished);
+        if idle && self.kept.1 != self.head && now.duration_since(self.kept.0) >= KEEP_EVERY {
+            self.kept = (now, self.head.clone());
+            let (state_dir, head) = (Arc::clone(&self.state_dir), self.head.clone());
+            self.keeping = Some(tokio::task::spawn_blocking(move || keep(&state_dir, &head)));
         }
     }
 
-    /// Keeps the head outside of the database, so that an older database is noticed.
-    fn keep_head(&self) {
-        if let Err(error) = self.state_dir.keep_head(&self.head) {
-            tracing::warn!(%error, "the last head could not be kept in the state directory");
+    async fn keep_last_head(&mut self) {
+        if let Some(keeping) = self.keeping.take() {
+            keeping
+                .await
+                .expect("keeping a head neither panics nor is aborted");
         }
+        keep(&self.state_dir, &self.head);
+    }
+}
+
+fn keep(state_dir: &StateDir, head: &str) {
+    if let Err(error) = state_dir.keep_head(head) {
+        tracing::warn!(%error, "the last head could not be kept in the state directory");
     }
 }
 

@@ -13,6 +13,7 @@ use super::cache::Entry;
 use super::facts::{Fact, LoadError, Loaded};
 use super::history::{Point, Relied};
 use super::shared::Shared;
+use crate::fault;
 use crate::model::{Ref, Refusal};
 use crate::store::{Connection, Reader, Stamp, Writer};
 
@@ -184,7 +185,11 @@ impl View {
         load: impl AsyncFnOnce(&mut Connection) -> Result<Loaded<T>, LoadError>,
     ) -> Result<Result<Loaded<T>, LoadError>, Refusal> {
         Ok(match &self.source {
-            Source::Cache => load(&mut *self.shared.reader().await?).await,
+            Source::Cache => {
+                let loaded = load(&mut *self.shared.reader().await?).await;
+                fault::pause("loaded").await;
+                loaded
+            }
             Source::Snapshot(reader) => load(&mut *reader.lock().await).await,
             Source::Locked(writer) => load(writer.lock().await.within()).await,
         })

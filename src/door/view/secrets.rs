@@ -9,9 +9,10 @@ use super::View;
 use crate::door::Place;
 use crate::door::facts::{self, Fact, KnownSecret, known_version};
 use crate::model::{
-    DocumentKind, Fields, Ref, Refusal, Secret, SecretId, SecretPath, State, VersionEntry,
-    VersionId, VersionRow,
+    DocumentKind, DocumentRow, Fields, Ref, Refusal, Secret, SecretId, SecretPath, State,
+    VersionEntry, VersionId, VersionRow,
 };
+use crate::store::Seen;
 
 impl View {
     /// The living secret at a path.
@@ -116,8 +117,7 @@ impl View {
         after: &str,
         limit: u32,
     ) -> Result<Vec<Secret>, Refusal> {
-        let environment = place.environment.id;
-        let space = *environment.as_bytes();
+        let space = *place.environment.id.as_bytes();
         let found = self
             .read(async |connection| {
                 connection
@@ -125,17 +125,43 @@ impl View {
                     .await
             })
             .await?;
+        self.open_listed(place, &found)
+    }
+
+    /// Deleted secrets of an environment, whatever their paths, at most `limit`.
+    ///
+    /// # Errors
+    /// As [`Self::find_secret`].
+    pub async fn list_buried_secrets(
+        &self,
+        place: &Place,
+        limit: u32,
+    ) -> Result<Vec<Secret>, Refusal> {
+        let space = *place.environment.id.as_bytes();
+        let found = self
+            .read(async |connection| {
+                connection
+                    .list_dead_documents(DocumentKind::Secret, space, limit)
+                    .await
+            })
+            .await?;
+        self.open_listed(place, &found)
+    }
+
+    fn open_listed(
+        &self,
+        place: &Place,
+        found: &Seen<Vec<DocumentRow>>,
+    ) -> Result<Vec<Secret>, Refusal> {
+        let (environment, seq) = (place.environment.id, found.at.seq);
         self.note_ahead(&found.at);
-        self.relied()
-            .refs
-            .push((Ref::listing(environment), found.at.seq));
+        self.relied().refs.push((Ref::listing(environment), seq));
         let mut secrets = Vec::with_capacity(found.value.len());
         for row in &found.value {
             let secret =
                 facts::open_secret(&self.shared.keys, place, row).map_err(|_| Refusal::Tampered)?;
-            self.relied()
-                .refs
-                .push((Ref::secret(environment, &secret.path), found.at.seq));
+            let at = Ref::secret(environment, &secret.path);
+            self.relied().refs.push((at, seq));
             secrets.push(secret);
         }
         Ok(secrets)

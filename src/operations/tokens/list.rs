@@ -4,6 +4,7 @@
 //! Invariant: a token is called revoked when it, or any ancestor, is revoked or missing.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use crate::door::{Access, Cx, Decision, Operation, View};
@@ -149,10 +150,11 @@ impl Teller {
             let Some(id) = above.filter(|_| !revoked) else {
                 break;
             };
-            if !self.ancestors.contains_key(&id) {
-                self.ancestors.insert(id, view.find_token(id).await?);
-            }
-            let parent = self.ancestors.get(&id).and_then(Option::as_ref);
+            let parent = match self.ancestors.entry(id) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(slot) => slot.insert(view.find_token(id).await?),
+            };
+            let parent = parent.as_deref();
             revoked = parent.is_none_or(|parent| parent.revoked_at.is_some());
             above = parent.and_then(|parent| parent.parent);
         }

@@ -65,7 +65,7 @@ async fn a_lock_not_given_leaves_the_writer_usable() {
         let mut first = trial.writer().await;
         let mut second = trial.writer().await;
         first.lock().await.unwrap();
-        let begun = std::time::Instant::now();
+        let begun = tokio::time::Instant::now();
         assert!(matches!(second.lock().await, Err(StoreError::LockWait)));
         assert!(begun.elapsed() >= Duration::from_millis(LOCK_WAIT_MS - 100));
         assert!(second.usable());

@@ -1,0 +1,83 @@
+//! An environment's key: its terms, a new one, and old versions moved to it; values stay as they are.
+
+use coffer::model::Ttl;
+use serde_json::{Value, json};
+
+use crate::support::vault::{TestVault, both_engines};
+
+const KEYS: &str = "/keys/payments/prod";
+
+async fn census(v: &TestVault) -> Value {
+    let keys = v.get(KEYS, &v.root).await.is(200).json();
+    assert_eq!(keys["environment"], "payments/prod");
+    keys["terms"].clone()
+}
+
+fn term(term: u32, state: &str, versions: u32) -> Value {
+    json!({ "term": term, "state": state, "versions": versions })
+}
+
+both_engines! {
+    async fn a_census_counts_what_each_term_protects(v: TestVault) {
+        assert_eq!(census(&v).await, json!([term(1, "current", 0)]));
+        v.audit().await.last_is("list", "payments/prod", "allowed");
+        for value in ["1", "2"] {
+            v.set("payments/prod/stripe", "a", value).await;
+        }
+        assert_eq!(census(&v).await, json!([term(1, "current", 2)]));
+        v.post("/destroy/payments/prod/stripe", json!({ "versions": [1] }), &v.root).await.is(200);
+        assert_eq!(census(&v).await, json!([term(1, "current", 1)]));
+    }
+
+    async fn new_writes_use_the_new_term_and_rewrap_moves_the_old_ones(v: TestVault) {
+        for secret in ["a", "b", "c"] {
+            v.set(&format!("payments/prod/{secret}"), "value", "1").await;
+        }
+        let rotated = v.post(&format!("{KEYS}/rotate"), json!({}), &v.root).await.is(200).json();
+        assert_eq!(rotated["terms"], json!([term(1, "retired", 3), term(2, "current", 0)]));
+        v.audit().await.last_is("rotate", "payments/prod", "allowed");
+        v.set("payments/prod/a", "value", "2").await;
+        assert_eq!(census(&v).await, json!([term(1, "retired", 3), term(2, "current", 1)]));
+        let moved = v.post(&format!("{KEYS}/rewrap"), json!({}), &v.root).await.is(200).json();
+        assert_eq!(moved["terms"], json!([term(1, "retired", 0), term(2, "current", 4)]));
+        v.audit().await.last_is("rotate", "payments/prod", "allowed");
+        for (secret, value) in [("a", "2"), ("b", "1"), ("c", "1")] {
+            let read = v.get(&format!("/secrets/payments/prod/{secret}"), &v.root).await.is(200).json();
+            assert_eq!(read["fields"]["value"], value);
+        }
+        assert_eq!(v.get("/secrets/payments/prod/a?version=1", &v.root).await.is(200).json()["fields"]["value"], "1");
+        let v = v.restart().await;
+        assert_eq!(v.get("/secrets/payments/prod/b", &v.root).await.is(200).json()["fields"]["value"], "1");
+        assert_eq!(census(&v).await, json!([term(1, "retired", 0), term(2, "current", 4)]));
+    }
+
+    async fn a_rewrap_larger_than_a_decision_ends(v: TestVault) {
+        for number in 0..250 {
+            v.set(&format!("payments/prod/s{number}"), "value", "1").await;
+        }
+        v.post(&format!("{KEYS}/rotate"), json!({}), &v.root).await.is(200);
+        let moved = v.post(&format!("{KEYS}/rewrap"), json!({}), &v.root).await.is(200).json();
+        assert_eq!(moved["terms"], json!([term(1, "retired", 0), term(2, "current", 250)]));
+        assert_eq!(v.get("/secrets/payments/prod/s249", &v.root).await.is(200).json()["fields"]["value"], "1");
+    }
+
+    async fn keys_are_rotated_by_who_may(v: TestVault) {
+        let minutes = Ttl::seconds(300);
+        let lister = v.token("list:payments/prod", minutes).await;
+        v.get(KEYS, &lister).await.is(200);
+        let reader = v.token("read:payments/prod/**", minutes).await;
+        v.get(KEYS, &reader).await.is_problem(403, "forbidden");
+        let other = v.token("rotate,list:payments/test/**", minutes).await;
+        for verb in ["rotate", "rewrap"] {
+            let path = format!("{KEYS}/{verb}");
+            v.post(&path, json!({}), &lister).await.is_problem(403, "forbidden");
+            v.audit().await.last_is("rotate", "payments/prod", "refused: forbidden");
+            v.post(&path, json!({}), &other).await.is_problem(404, "not-found");
+            v.post(&format!("/keys/payments/test/{verb}"), json!({}), &v.root).await.is_problem(404, "not-found");
+            v.audit().await.last_is("rotate", "payments/test", "allowed: not-found");
+        }
+        let rotator = v.token("rotate:payments/prod", minutes).await;
+        v.post(&format!("{KEYS}/rotate"), json!({}), &rotator).await.is(200);
+        assert_eq!(census(&v).await, json!([term(1, "retired", 0), term(2, "current", 0)]));
+    }
+}

@@ -1,0 +1,216 @@
+//! What the layout promises, read from the source: who may use whom, where secrets are opened, what a file may be.
+//! The compiler cannot say it within one crate, so these tests do.
+//!
+//! Invariant: a list of exceptions in here only grows in a change that says why.
+
+mod source;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use source::{File, files};
+
+/// Everything of ours.
+const ALL: [&str; 5] = ["src", "cli", "crates", "bench", "tests"];
+
+/// What a module of the library may use besides itself: `design.md`, section 7.
+const MAY_USE: [(&str, &[&str]); 13] = [
+    ("http", &["jobs", "operations", "door", "model"]),
+    ("jobs", &["operations", "door", "outbound", "model"]),
+    ("operations", &["door", "crypto", "model"]),
+    ("door", &["store", "crypto", "model"]),
+    ("store", &["model"]),
+    ("seal", &["crypto", "outbound", "model"]),
+    ("outbound", &["model"]),
+    ("crypto", &["model"]),
+    ("config", &["model"]),
+    ("clock", &["model"]),
+    ("entropy", &["model"]),
+    ("fault", &[]),
+    ("model", &[]),
+];
+
+/// What every module may use.
+const FOR_ALL: [&str; 4] = ["config", "clock", "entropy", "fault"];
+
+/// What hands the parts to each other: it may use everything.
+const COMPOSITION: [&str; 3] = ["main", "lib", "commands"];
+
+/// Crates that one part of the library alone speaks with.
+const CRATES: [(&str, &[&str]); 15] = [
+    ("coffer_api", &["http"]),
+    ("coffer_audit_log", &["door"]),
+    ("sqlx", &["store"]),
+    ("reqwest", &["outbound"]),
+    ("hyper", &["http"]),
+    ("hyper_util", &["http"]),
+    ("http_body_util", &["http"]),
+    ("axum", &["http"]),
+    ("tokio_rustls", &["http"]),
+    ("aes_gcm", &["crypto"]),
+    ("chacha20poly1305", &["crypto"]),
+    ("hkdf", &["crypto"]),
+    ("hmac", &["crypto"]),
+    ("getrandom", &["entropy"]),
+    ("argon2", &["seal"]),
+];
+
+/// Lines of a file.
+const LINES_MAX: usize = 400;
+/// Lines of `src/main.rs`.
+const MAIN_LINES_MAX: usize = 80;
+
+/// The module of the library that a file belongs to: its first folder, or its own name.
+fn part(file: &File) -> String {
+    match file.modules().into_iter().next() {
+        Some(part) => part,
+        None => file.path[4..].trim_end_matches(".rs").to_owned(),
+    }
+}
+
+#[test]
+fn nothing_calls_upward() {
+    let mut wrong = Vec::new();
+    for file in files(&["src"]) {
+        let part = part(&file);
+        if COMPOSITION.contains(&part.as_str()) {
+            continue;
+        }
+        let row = MAY_USE.iter().find(|(module, _)| *module == part);
+        let (_, allowed) = row.unwrap_or_else(|| panic!("{} is in no row of the table", file.path));
+        for name in file.names_below_root() {
+            let known =
+                name == part || allowed.contains(&&*name) || FOR_ALL.contains(&name.as_str());
+            if !known {
+                wrong.push(format!("{}: {part} may not use {name}", file.path));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_foreign_crate_is_spoken_with_in_one_place() {
+    let names: Vec<&str> = CRATES.iter().map(|(name, _)| *name).collect();
+    let mut wrong = Vec::new();
+    for file in files(&["src"]) {
+        let part = part(&file);
+        for name in file.crates(&names) {
+            let (_, parts) = CRATES
+                .iter()
+                .find(|(known, _)| *known == name)
+                .expect("it is one of them");
+            if !parts.contains(&part.as_str()) {
+                wrong.push(format!("{}: {name} is for {parts:?}", file.path));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn unsafe_code_stands_in_one_file() {
+    let files = files(&ALL);
+    let holders = files
+        .iter()
+        .filter(|file| file.words.iter().any(|word| word == "unsafe"))
+        .map(|file| file.path.as_str());
+    assert_eq!(holders.collect::<Vec<_>>(), ["src/crypto/locked.rs"]);
+    let allowing = files
+        .iter()
+        .filter(|file| {
+            file.words.windows(3).any(|row| {
+                row == ["allow", "(", "unsafe_code"] || row == ["expect", "(", "unsafe_code"]
+            })
+        })
+        .map(|file| file.path.as_str());
+    assert_eq!(allowing.collect::<Vec<_>>(), ["src/crypto/locked.rs"]);
+    let manifest = include_str!("../../Cargo.toml");
+    assert!(manifest.contains("unsafe_code = \"deny\""));
+}
+
+/// Where secrets are opened, and how often: `expose` and `expose_text` outside of tests.
+#[test]
+fn secrets_are_opened_where_the_list_says() {
+    let files = files(&["src", "cli/src", "crates"]);
+    let test_files: BTreeSet<String> = files.iter().flat_map(File::test_files).collect();
+    let is_test = |file: &&File| {
+        let stem = file.path.strip_suffix(".rs").unwrap_or(&file.path);
+        test_files
+            .iter()
+            .any(|test| stem == test || stem.starts_with(&format!("{test}/")))
+    };
+    let opened: BTreeMap<&str, usize> = files
+        .iter()
+        .filter(|file| !is_test(file))
+        .map(|file| {
+            let count = |word| file.count_in_program(&[".", word, "("]);
+            (file.path.as_str(), count("expose") + count("expose_text"))
+        })
+        .filter(|(_, count)| *count > 0)
+        .collect();
+    let listed: BTreeMap<&str, usize> = OPENED.into_iter().collect();
+    assert_eq!(opened, listed, "read each new caller before it is listed");
+}
+
+const OPENED: [(&str, usize); 1] = [("", 0)];
+
+#[test]
+fn time_and_chance_are_asked_for_in_two_files() {
+    let allowed = ["src/clock.rs", "src/entropy.rs"];
+    for file in files(&["src", "cli/src", "crates", "tests"]) {
+        let allows = file.words.windows(4).any(|row| {
+            matches!(row[0].as_str(), "allow" | "expect") && row[1..] == ["(", "clippy", "::"]
+        }) && file.words.iter().any(|word| word == "disallowed_methods");
+        assert_eq!(
+            allows && !file.path.starts_with("tests/architecture"),
+            allowed.contains(&file.path.as_str()),
+            "{}",
+            file.path
+        );
+    }
+    let banned = include_str!("../../clippy.toml");
+    for method in [
+        "SystemTime::now",
+        "Instant::now",
+        "getrandom::fill",
+        "rand::rng",
+    ] {
+        assert!(banned.contains(method), "{method} is not in clippy.toml");
+    }
+}
+
+#[test]
+fn a_file_fits_the_mind() {
+    let long: Vec<_> = files(&ALL)
+        .into_iter()
+        .map(|file| (file.text.lines().count(), file.path))
+        .filter(|(lines, _)| *lines > LINES_MAX)
+        .collect();
+    assert!(long.is_empty(), "more than {LINES_MAX} lines: {long:?}");
+    let main = include_str!("../../src/main.rs").lines().count();
+    assert!(main <= MAIN_LINES_MAX, "src/main.rs has {main} lines");
+}
+
+#[test]
+fn a_file_says_what_it_is() {
+    for file in files(&ALL) {
+        assert!(file.text.starts_with("//! "), "{} says nothing", file.path);
+        let says = file
+            .text
+            .lines()
+            .any(|line| line.starts_with("//! Invariant:"));
+        let bound = file.path.starts_with("src/") && !file.path.ends_with("main.rs");
+        assert!(says || !bound, "{} names no invariant", file.path);
+    }
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    for file in files(&ALL) {
+        let words: Vec<&str> = file.words.iter().map(String::as_str).collect();
+        for left in ["todo", "unimplemented", "dbg"] {
+            let found = words.windows(2).any(|row| row == [left, "!"]);
+            assert!(!found, "{}: {left}!", file.path);
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Stories about Coffer, told on a ready vault and on both databases, and the machines that stand guard beside them.
+//! All of them are one binary: linked once, with one PostgreSQL for the whole run.
+//!
+//! Invariant: a story asserts the status, the body and the record, and none waits for a time to pass.
+
+mod api;
+mod architecture;
+mod compile;
+mod support;

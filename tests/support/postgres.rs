@@ -1,0 +1,117 @@
+//! One PostgreSQL for a run of the tests, and in it a migrated database for each.
+//! It is `COFFER_TEST_POSTGRES`, or else a server of `scripts/postgres`, which stops it when this process is gone.
+//!
+//! Invariant: a test never skips PostgreSQL; where there is none, it fails.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use coffer::store::{DatabaseSettings, DatabaseUrl, Store};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use tokio::sync::OnceCell;
+
+/// A running server. Its standard input is held open by this process and by nobody else.
+pub struct Server {
+    /// The URL of its first database.
+    pub url: String,
+    _child: Option<Child>,
+}
+
+impl Server {
+    /// Starts one that writes lazily, or durably.
+    pub fn start(fsync: bool) -> Self {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres");
+        let mut child = Command::new(script)
+            .args(fsync.then_some("--fsync"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("scripts/postgres can be started");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("its standard output is a pipe");
+        BufReader::new(stdout)
+            .read_line(&mut line)
+            .expect("scripts/postgres prints a line");
+        let url = line.split_whitespace().next();
+        let url = url.expect("there is a PostgreSQL: see what scripts/postgres said above");
+        Self {
+            url: url.to_owned(),
+            _child: Some(child),
+        }
+    }
+
+    /// The URL of another database of this server.
+    pub fn database(&self, name: &str) -> String {
+        let (server, _) = self
+            .url
+            .rsplit_once('/')
+            .expect("the URL names a first database");
+        format!("{server}/{name}")
+    }
+}
+
+/// The server that all tests share.
+pub fn shared() -> &'static Server {
+    static SHARED: OnceLock<Server> = OnceLock::new();
+    SHARED.get_or_init(|| match std::env::var("COFFER_TEST_POSTGRES") {
+        Ok(url) => Server { url, _child: None },
+        Err(_) => Server::start(false),
+    })
+}
+
+/// A migrated database of the caller's own, as its URL.
+pub async fn migrated() -> String {
+    static TEMPLATE: OnceCell<String> = OnceCell::const_new();
+    let template = TEMPLATE.get_or_init(make_template).await;
+    create(Some(template)).await
+}
+
+/// An empty database of the caller's own, as its URL.
+pub async fn empty() -> String {
+    create(None).await
+}
+
+/// How a test opens a database.
+pub fn settings(url: DatabaseUrl) -> DatabaseSettings {
+    DatabaseSettings {
+        url,
+        readers: 4,
+        accept_fsync_off: true,
+    }
+}
+
+async fn make_template() -> String {
+    let name = create_named(None).await;
+    let url = DatabaseUrl::Postgres(shared().database(&name));
+    let store = Store::open(&settings(url)).await.expect("it opens");
+    store.migrate().await.expect("it migrates");
+    store.close().await;
+    name
+}
+
+async fn create(template: Option<&str>) -> String {
+    shared().database(&create_named(template).await)
+}
+
+async fn create_named(template: Option<&str>) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("coffer_story_{}_{number}", std::process::id());
+    let template = template.map_or(String::new(), |template| format!(" TEMPLATE {template}"));
+    let mut connection = PgConnection::connect(&shared().url)
+        .await
+        .expect("PostgreSQL answers");
+    for text in [
+        format!("DROP DATABASE IF EXISTS {name}"),
+        format!("CREATE DATABASE {name}{template}"),
+    ] {
+        sqlx::query(AssertSqlSafe(text))
+            .execute(&mut connection)
+            .await
+            .expect("a database can be made");
+    }
+    connection.close().await.expect("the connection ends");
+    name
+}
