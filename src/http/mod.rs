@@ -14,6 +14,7 @@
 //! | [`reply`] [`problem`] | what is sent back |
 //! | `finish` `journal` | what has begun ends; one line in the server's log |
 //! | [`server`] [`tls`] `linger` | sockets, handshakes, connections and their end |
+//! | [`probe`] | asks a server on this machine whether it is ready |
 //! | [`limits`] | every number with its unit |
 
 pub mod app;
@@ -28,6 +29,7 @@ pub mod limits;
 mod linger;
 pub mod open;
 mod places;
+pub mod probe;
 pub mod problem;
 pub mod reply;
 mod rotations;
