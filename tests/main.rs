@@ -9,4 +9,5 @@ mod architecture;
 mod bundle;
 mod compile;
 mod matrix;
+mod operations;
 mod support;
