@@ -24,6 +24,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::client::{Client, Token};
+use super::eventually;
 use super::postgres;
 use super::records::Records;
 
@@ -205,7 +206,11 @@ impl Deref for TestVault {
 impl Ground {
     async fn store(&self) -> Store {
         let settings = postgres::settings(self.url.clone());
-        let store = Store::open(&settings).await.expect("the store opens");
+        // The last server's tasks may hold the lock for a moment longer than the server.
+        let store = eventually("the store is free", || async {
+            Store::open(&settings).await.ok()
+        })
+        .await;
         store.migrate().await.expect("the store migrates");
         store
     }
