@@ -6,4 +6,5 @@
 mod api;
 mod architecture;
 mod compile;
+mod nodes;
 mod support;

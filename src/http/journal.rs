@@ -50,7 +50,7 @@ impl Journal {
         match status {
             ..400 => tracing::debug!(method, route, status, request_id = %id, us, "answered"),
             _ if !self.may_write() => {}
-            ..500 => tracing::info!(method, route, status, request_id = %id, us, "refused"),
+            400..500 => tracing::info!(method, route, status, request_id = %id, us, "refused"),
             _ => tracing::warn!(method, route, status, request_id = %id, us, "failed"),
         }
     }

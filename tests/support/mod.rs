@@ -4,9 +4,12 @@
 //! Invariant: whatever a test starts ends with the test binary, also when it is killed.
 
 pub mod client;
+pub mod files;
+pub mod node;
 pub mod postgres;
 pub mod proxy;
 pub mod records;
+mod statements;
 pub mod vault;
 
 use std::time::Duration;
