@@ -3,8 +3,12 @@
 //!
 //! Invariant: a story asserts the status, the body and the record, and none waits for a time to pass.
 
+mod advisories;
 mod api;
 mod architecture;
+mod bundle;
 mod compile;
+mod matrix;
 mod nodes;
+mod operations;
 mod support;

@@ -99,17 +99,18 @@ impl Asked<'_> {
         id(self.captured.0[0])
     }
 
+    /// For a verb without parameters: no body, or an empty object.
+    pub(super) fn no_parameters(&self) -> Result<(), Refusal> {
+        self.body::<Nothing>().map(|Nothing {}| ())
+    }
+
     /// The body as what the route takes.
     pub(super) fn body<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
         self.body.parse()
     }
-
-    /// No body, or `{}`, which clients send to a verb that takes no words.
-    pub(super) fn no_body(&self) -> Result<(), Refusal> {
-        self.body::<Nothing>().map(|Nothing {}| ())
-    }
 }
 
+/// The body of a verb without parameters.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Nothing {}

@@ -29,7 +29,7 @@ impl Endpoint for RotateKey {
     const BODY_BYTES_MAX: usize = EMPTY_BODY_BYTES_MAX;
 
     fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {
-        asked.no_body()?;
+        asked.no_parameters()?;
         Ok(Self {
             place: asked.environment()?,
         })
@@ -44,7 +44,7 @@ impl Endpoint for RewrapKeys {
     const BODY_BYTES_MAX: usize = EMPTY_BODY_BYTES_MAX;
 
     fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {
-        asked.no_body()?;
+        asked.no_parameters()?;
         Ok(Self {
             place: asked.environment()?,
         })

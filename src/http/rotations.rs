@@ -63,7 +63,7 @@ impl Endpoint for RotateNow {
     const BODY_BYTES_MAX: usize = EMPTY_BODY_BYTES_MAX;
 
     fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {
-        asked.no_body()?;
+        asked.no_parameters()?;
         Ok(Self {
             name: asked.secret()?,
         })
