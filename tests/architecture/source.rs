@@ -108,7 +108,10 @@ impl File {
         // A file that says where it is stands in the same folder as the one that names it.
         let beside = ["#", "[", "path", "=", "\"\"", "]", "mod"];
         let named = |begin: usize, row: &[&str], folder: &str| {
-            let rest = self.words.get(begin..).filter(|rest| rest.len() > row.len())?;
+            let rest = self
+                .words
+                .get(begin..)
+                .filter(|rest| rest.len() > row.len())?;
             let matches = rest[..row.len()] == *row && rest[row.len() + 1] == ";";
             matches.then(|| format!("{folder}/{}", rest[row.len()]))
         };
