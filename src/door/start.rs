@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 
 use coffer_audit_log::{VerifierKey, open_note};
+use tokio::sync::Mutex;
 
 use super::Door;
 use super::cache::Cache;
@@ -124,9 +125,7 @@ pub async fn start(starting: Starting) -> Result<Door, StartError> {
         counted: super::counted::Counted::default(),
         strangers: super::strangers::Strangers::default(),
     });
-    let door = Door {
-        shared: Arc::clone(&shared),
-    };
+    let door = Arc::clone(&shared);
     let ledger = match owned {
         Some((taken, stale)) => {
             let standing = (taken.row.epoch, taken.tree, taken.row.head, taken.last);
@@ -142,8 +141,10 @@ pub async fn start(starting: Starting) -> Result<Door, StartError> {
         None => joining::found_stream(shared, &state_dir, main, &node).await?,
     };
     state_dir.keep_node(&node).map_err(told)?;
-    tokio::spawn(ledger.run());
-    Ok(door)
+    Ok(Door {
+        shared: door,
+        ledger: Arc::new(Mutex::new(Some(tokio::spawn(ledger.run())))),
+    })
 }
 
 fn node_name(starting: &Starting) -> Result<Name, StartError> {

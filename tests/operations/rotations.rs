@@ -47,7 +47,7 @@ async fn keys_rotate_and_versions_follow() {
             .await
             .expect("a step");
         moved += step.moved;
-        if !step.left {
+        if step.census.is_some() {
             break;
         }
     }
