@@ -9,5 +9,6 @@ mod architecture;
 mod bundle;
 mod compile;
 mod matrix;
+mod nodes;
 mod operations;
 mod support;

@@ -5,9 +5,12 @@
 
 pub mod built;
 pub mod client;
+pub mod files;
+pub mod node;
 pub mod postgres;
 pub mod proxy;
 pub mod records;
+mod statements;
 pub mod vault;
 
 use std::time::Duration;

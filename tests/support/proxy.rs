@@ -1,5 +1,5 @@
 //! A TCP proxy between a node and its PostgreSQL that cuts, holds or swallows from a given moment on.
-//! The moment is chosen by the test, or by bytes on their way to the server, such as `COMMIT`.
+//! The moment is chosen by the test, or by a statement on its way to the server, such as `COMMIT`.
 //!
 //! Invariant: it never changes or reorders a byte that it passes on.
 
@@ -10,6 +10,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+
+use super::statements::Statements;
 
 /// What happens to bytes and connections from now on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,10 +26,24 @@ pub enum Mode {
     Cut,
 }
 
-/// When bytes like these go to the server, the mode changes: before they are passed on, or after.
+/// The mode, and how often connections were cut: nobody misses a cut that is over at once.
+#[derive(Clone, Copy)]
+struct State {
+    mode: Mode,
+    cuts: u64,
+}
+
+impl State {
+    fn turn(&mut self, mode: Mode) {
+        self.mode = mode;
+        self.cuts += u64::from(mode == Mode::Cut);
+    }
+}
+
+/// When a statement that holds this goes to the server, the mode changes: before it is passed on, or after.
 #[derive(Clone)]
 struct Trigger {
-    pattern: Vec<u8>,
+    statement: Vec<u8>,
     passed_on: bool,
     mode: Mode,
 }
@@ -36,7 +52,7 @@ struct Trigger {
 pub struct Proxy {
     /// Where it listens, on loopback.
     pub address: SocketAddr,
-    mode: Arc<watch::Sender<Mode>>,
+    state: Arc<watch::Sender<State>>,
     trigger: Arc<Mutex<Option<Trigger>>>,
 }
 
@@ -48,10 +64,13 @@ impl Proxy {
             .expect("a port is free");
         let proxy = Self {
             address: listener.local_addr().expect("it is bound"),
-            mode: Arc::new(watch::Sender::new(Mode::Pass)),
+            state: Arc::new(watch::Sender::new(State {
+                mode: Mode::Pass,
+                cuts: 0,
+            })),
             trigger: Arc::default(),
         };
-        let (mode, trigger) = (Arc::clone(&proxy.mode), Arc::clone(&proxy.trigger));
+        let (state, trigger) = (Arc::clone(&proxy.state), Arc::clone(&proxy.trigger));
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let Ok(server) = TcpStream::connect(&server).await else {
@@ -62,8 +81,8 @@ impl Proxy {
                 let (from_client, to_client) = client.into_split();
                 let (from_server, to_server) = server.into_split();
                 let (up, down) = (
-                    (Arc::clone(&mode), Some(Arc::clone(&trigger))),
-                    (Arc::clone(&mode), None),
+                    (Arc::clone(&state), Some(Arc::clone(&trigger))),
+                    (Arc::clone(&state), None),
                 );
                 let gone = Arc::new(watch::Sender::new(false));
                 tokio::spawn(carry(from_client, to_server, up, Arc::clone(&gone)));
@@ -85,30 +104,30 @@ impl Proxy {
 
     /// Changes the mode now.
     pub fn set(&self, mode: Mode) {
-        self.mode.send_replace(mode);
+        self.state.send_modify(|state| state.turn(mode));
     }
 
-    /// Changes the mode when `pattern` comes by on its way to the server: once, before it is passed on.
-    pub fn set_before(&self, pattern: &[u8], mode: Mode) {
-        self.arm(pattern, false, mode);
+    /// Changes the mode when a statement that holds this comes by: once, before it is passed on.
+    pub fn set_before(&self, statement: &str, mode: Mode) {
+        self.arm(statement, false, mode);
     }
 
-    /// Changes the mode when `pattern` has gone to the server: once.
-    pub fn set_after(&self, pattern: &[u8], mode: Mode) {
-        self.arm(pattern, true, mode);
+    /// Changes the mode when a statement that holds this has gone to the server: once.
+    pub fn set_after(&self, statement: &str, mode: Mode) {
+        self.arm(statement, true, mode);
     }
 
     /// Waits until the mode is this one: until a trigger has met its moment.
     pub async fn reached(&self, mode: Mode) {
-        let mut modes = self.mode.subscribe();
-        let met = modes.wait_for(|now| *now == mode);
+        let mut states = self.state.subscribe();
+        let met = states.wait_for(|now| now.mode == mode);
         let met = tokio::time::timeout(super::PATIENCE, met).await;
         met.expect("the moment comes").expect("the proxy runs");
     }
 
-    fn arm(&self, pattern: &[u8], passed_on: bool, mode: Mode) {
+    fn arm(&self, statement: &str, passed_on: bool, mode: Mode) {
         let trigger = Trigger {
-            pattern: pattern.to_vec(),
+            statement: statement.as_bytes().to_vec(),
             passed_on,
             mode,
         };
@@ -122,44 +141,46 @@ type Triggers = Option<Arc<Mutex<Option<Trigger>>>>;
 async fn carry(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
-    (mode, triggers): (Arc<watch::Sender<Mode>>, Triggers),
+    (state, triggers): (Arc<watch::Sender<State>>, Triggers),
     gone: Arc<watch::Sender<bool>>,
 ) {
-    let mut modes = mode.subscribe();
-    let mut ended = gone.subscribe();
+    let (mut states, mut ended) = (state.subscribe(), gone.subscribe());
+    let begun = *states.borrow();
     let mut bytes = vec![0; 64 << 10];
-    loop {
+    let mut statements = Statements::default();
+    while begun.mode != Mode::Cut {
         let count = tokio::select! {
-            _ = modes.wait_for(|mode| *mode == Mode::Cut) => break,
+            _ = states.wait_for(|now| now.cuts != begun.cuts) => break,
             _ = ended.wait_for(|ended| *ended) => break,
             count = from.read(&mut bytes) => count,
         };
         let Ok(count @ 1..) = count else { break };
         let met = triggers.as_ref().and_then(|trigger| {
+            let run = statements.run_by(&bytes[..count]);
             let mut trigger = trigger.lock().expect("no panic under the lock");
-            trigger.take_if(|trigger| holds(&bytes[..count], &trigger.pattern))
+            trigger.take_if(|trigger| run.iter().any(|text| holds(text, &trigger.statement)))
         });
         if let Some(trigger) = met.as_ref().filter(|trigger| !trigger.passed_on) {
-            mode.send_replace(trigger.mode);
+            state.send_modify(|state| state.turn(trigger.mode));
         }
-        let going_on = modes.wait_for(|mode| *mode != Mode::Hold).await;
-        let Ok(now) = going_on.map(|mode| *mode) else {
+        let going_on = states.wait_for(|now| now.mode != Mode::Hold || now.cuts != begun.cuts);
+        let Ok(now) = going_on.await.map(|now| *now) else {
             break;
         };
-        let swallowed = now == Mode::SwallowAnswers && triggers.is_none();
-        if now == Mode::Cut {
+        if now.cuts != begun.cuts {
             break;
         }
+        let swallowed = now.mode == Mode::SwallowAnswers && triggers.is_none();
         if !swallowed && to.write_all(&bytes[..count]).await.is_err() {
             break;
         }
         if let Some(trigger) = met.filter(|trigger| trigger.passed_on) {
-            mode.send_replace(trigger.mode);
+            state.send_modify(|state| state.turn(trigger.mode));
         }
     }
     gone.send_replace(true);
 }
 
-fn holds(bytes: &[u8], pattern: &[u8]) -> bool {
-    bytes.windows(pattern.len()).any(|window| window == pattern)
+fn holds(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
 }
