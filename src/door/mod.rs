@@ -150,9 +150,9 @@ impl Door {
         self.shared.fenced.load(Ordering::Acquire)
     }
 
-    /// Waits until this node is fenced.
-    pub async fn fenced(&self) {
-        self.shared.queue.fenced().await;
+    /// Waits until this node is fenced; why it is.
+    pub async fn fenced(&self) -> &'static str {
+        self.shared.queue.fenced().await
     }
 
     /// The public key that auditors verify with (C2SP vkey).
