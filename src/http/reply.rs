@@ -94,7 +94,7 @@ impl Reply {
         if let Some(etag) = self.etag.and_then(|etag| HeaderValue::try_from(etag).ok()) {
             response.headers_mut().insert(ETAG, etag);
         }
-        if status == StatusCode::NOT_MODIFIED {
+        if response.body().is_end_stream() {
             response.headers_mut().remove(CONTENT_TYPE);
         }
         response
