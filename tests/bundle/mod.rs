@@ -45,13 +45,13 @@ async fn export() -> Exported {
         .header("coffer-metadata", metadata)
         .await
         .is(201);
-    first.stop();
+    first.stop().await;
     let second = place.serve("two", Opened::ByFile).await;
     let key = second.get("/audit/key", &place.root).await.is(200).json();
     let key = key["key"].as_str().expect("text").to_owned();
     let bundle = second.get("/audit/bundle", &place.root).await.is(200);
     let bundle = bundle.bytes().to_vec();
-    second.stop();
+    second.stop().await;
     Exported { bundle, key, older }
 }
 

@@ -67,5 +67,5 @@ async fn story(engine: Engine) {
         let answer = ask(&server, row, &doomed, &Shown::Nothing).await;
         answer.is_problem(401, "token-missing");
     }
-    server.stop();
+    server.stop().await;
 }

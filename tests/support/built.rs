@@ -14,7 +14,7 @@ use coffer::store::Engine;
 use tempfile::TempDir;
 
 use super::client::{Client, Token};
-use super::{eventually, postgres};
+use super::{LOOK_EVERY, eventually, postgres};
 
 /// What opens the seal of every such server.
 pub const PASSPHRASE: &str = "correct horse battery staple";
@@ -175,11 +175,18 @@ impl Built {
     }
 
     /// Tells it to stop, and waits until it has.
-    pub fn stop(mut self) {
+    pub async fn stop(mut self) {
         let pid = self.child.id().to_string();
         let told = Command::new("kill").args(["-TERM", &pid]).status();
         assert!(told.expect("kill can be run").success());
-        let ended = self.child.wait().expect("it ends");
+        // Meanwhile the client has to hear that its connection ends.
+        let child = &mut self.child;
+        let ended = loop {
+            if let Some(ended) = child.try_wait().expect("it is a child") {
+                break ended;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        };
         assert!(ended.success(), "{ended}");
     }
 }
