@@ -246,7 +246,7 @@ fn secret(path: &str) -> SecretName {
 }
 
 fn text(value: &str) -> Value {
-    Value::Text(Zeroizing::new(value.to_owned()))
+    Value::text(Zeroizing::new(value.to_owned()))
 }
 
 fn write(path: &str, fields: &[(&str, &str)]) -> WriteSecret {
