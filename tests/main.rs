@@ -6,4 +6,7 @@
 mod api;
 mod architecture;
 mod compile;
+mod ledger;
+mod nodes;
+
 mod support;

@@ -303,7 +303,7 @@ const fn cluster() -> ClusterId {
 }
 
 /// A certificate that is its own authority, and its key, as files.
-fn certificate(folder: &Path) -> (CertificateFiles, String) {
+pub fn certificate(folder: &Path) -> (CertificateFiles, String) {
     let names = vec!["127.0.0.1".to_owned()];
     let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
     let files = CertificateFiles {

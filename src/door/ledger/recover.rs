@@ -34,6 +34,8 @@ impl Ledger {
     }
 
     async fn find_fate(&mut self, trouble: Trouble, alone: bool) -> (Outcome, Result<(), Fenced>) {
+        // What an earlier claim told was of an earlier batch.
+        self.told = None;
         match trouble {
             Trouble::Unstored(error) => {
                 tracing::warn!(%error, "a batch was not stored");
