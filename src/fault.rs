@@ -103,7 +103,7 @@ mod armed {
         eprintln!("failpoint {name}: {act:?}");
         match act {
             Act::Kill => signal("-KILL"),
-            Act::Stop => signal("-STOP"),
+            Act::Stop => stop(),
             Act::Fail => return Err(Injected),
             Act::Plant | Act::Hold => {}
         }
@@ -121,7 +121,7 @@ mod armed {
         eprintln!("failpoint {name}: {act:?}");
         match act {
             Act::Kill => signal("-KILL"),
-            Act::Stop => signal("-STOP"),
+            Act::Stop => stop(),
             Act::Hold => {
                 let mut released = HELD.subscribe();
                 let before = *released.borrow_and_update();
@@ -157,6 +157,25 @@ mod armed {
     /// Whether a fault is planted here.
     pub fn planted(name: &'static str) -> bool {
         take(name) == Some(Act::Plant)
+    }
+
+    /// Stops here and nowhere later: another thread may take the signal, and this one would run on until it does.
+    fn stop() {
+        signal("-STOP");
+        while is_stop_pending() {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Whether SIGSTOP is on its way to this process (proc(5): `ShdPnd`, a mask in hexadecimal). Once a thread has taken
+    /// it, all of them stop before they are back from the kernel.
+    fn is_stop_pending() -> bool {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let mask = status
+            .lines()
+            .find_map(|line| line.strip_prefix("ShdPnd:"))
+            .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        mask.is_some_and(|mask| mask >> (libc::SIGSTOP - 1) & 1 == 1)
     }
 
     fn signal(signal: &str) {

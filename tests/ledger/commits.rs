@@ -205,3 +205,30 @@ async fn a_claim_tells_of_its_own_batch_alone() {
     assert_eq!(records.count("app/root", "write", "payments/prod/s1", "allowed"), 1);
     assert_eq!(records.count("app/root", "write", "payments/prod/s2", "allowed"), 0);
 }
+
+/// A peer that is gone without a word does not hold the node for ever: the connection is given up, and a claim tells.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_whose_answer_never_comes_is_found_by_a_claim() {
+    let (cluster, a, proxy) = behind_a_proxy().await;
+    let told = Told::default();
+    a.arm("in commit=stop");
+    let body = json!({ "fields": { "v": "1" } });
+    let call = a.put(&format!("{PATH}?if_version=1"), body, &cluster.root);
+    let call = tokio::spawn(async move { call.await });
+    a.stopped().await;
+    let size = "SELECT CAST(SUM(size) AS BIGINT) FROM stream";
+    let before = cluster.number(size).await;
+    proxy.set(Mode::SwallowAnswers);
+    a.go_on();
+    let stored = || async { (cluster.number(size).await > before).then_some(()) };
+    eventually("the batch is stored", stored).await;
+    // New connections are answered; nobody ever says a word on the old ones again.
+    proxy.set(Mode::Pass);
+    let written = call.await.expect("no panic");
+    told.note(&written);
+    written.is(200);
+    assert_eq!(cluster.version(&a, SECRET).await, 2);
+    let records = cluster.bundle(&a).await;
+    told.is_in(&records);
+    assert_eq!(records.count("app/root", "write", SECRET, "allowed"), 2);
+}

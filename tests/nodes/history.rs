@@ -119,6 +119,29 @@ async fn another_history_with_a_higher_sequence_is_noticed() {
     followed(Seq::Higher).await;
 }
 
+/// The database is from before the node joined: it does not take a new place as if nothing had been.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_from_before_a_node_joined_is_noticed() {
+    let (cluster, a) = Cluster::with_one(Engine::Postgres).await;
+    keep(&cluster).await;
+    let b = cluster.start("b").await;
+    cluster.set(&b, "payments/prod/one", "1").await;
+    assert_eq!(b.end().await.code, Some(0));
+    a.kill().await;
+    restore(&cluster).await;
+    let refused = cluster.try_start("b", Start::default()).await.err().expect("it is refused");
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.sentence.contains("Rollback suspected"), "{refused:?}");
+    let accepting = Start { args: &["--accept-rollback"], ..Start::default() };
+    let b = cluster.start_with("b", accepting).await;
+    b.get(ONE, &cluster.root).await.is_problem(404, "not-found");
+    let records = cluster.bundle(&b).await;
+    let accepted = records.count("system/ledger", "audit", "sys/status", "allowed: rollback-accepted");
+    assert_eq!(accepted, 1);
+    assert_eq!(b.end().await.code, Some(0));
+    cluster.start("b").await;
+}
+
 /// A node that has followed a history without saying anything in it has only its memory to lose.
 async fn followed(seq: Seq) {
     let (cluster, a, b) = Cluster::with_two().await;

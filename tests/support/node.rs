@@ -415,6 +415,7 @@ pub fn ask(scopes: &str) -> Value {
 impl Said {
     fn hear(&self, stderr: ChildStderr) {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            if line.contains("WARN") { eprintln!("NODE {line}"); }
             self.lines.lock().expect("no panic").push(line);
         }
         self.closed.store(true, Ordering::Release);
