@@ -5,8 +5,9 @@ use coffer::store::Engine;
 use serde_json::json;
 
 use super::load::{Load, Told, holds};
+use crate::support::cluster::{Cluster, Start, on_both};
 use crate::support::eventually;
-use crate::support::node::{Cluster, Node, Start, on_both};
+use crate::support::node::Node;
 use crate::support::proxy::{Mode, Proxy};
 
 const SECRET: &str = "payments/prod/one";
@@ -19,7 +20,9 @@ async fn failed_at(engine: Engine, point: &str, status: u16) {
     cluster.set(&a, SECRET, "0").await;
     a.arm(&format!("{point}=fail"));
     let body = json!({ "fields": { "v": "1" } });
-    let written = a.put(&format!("{PATH}?if_version=1"), body, &cluster.root).await;
+    let written = a
+        .put(&format!("{PATH}?if_version=1"), body, &cluster.root)
+        .await;
     assert_eq!(written.status(), status, "{}", written.text());
     told.note(&written);
     a.met(point).await;
@@ -90,7 +93,10 @@ enum Loss {
 async fn behind_a_proxy() -> (Cluster, Node, Proxy) {
     let cluster = Cluster::new(Engine::Postgres).await;
     let (proxy, url) = Proxy::before(&cluster.url).await;
-    let start = Start { url: Some(&url), ..Start::default() };
+    let start = Start {
+        url: Some(&url),
+        ..Start::default()
+    };
     let a = cluster.start_with("a", start).await;
     cluster.place(&a, "payments/prod").await;
     cluster.set(&a, SECRET, "0").await;
@@ -190,7 +196,11 @@ async fn a_claim_tells_of_its_own_batch_alone() {
     for (number, loss) in [(1, Loss::Answer), (2, Loss::Before)] {
         a.arm("in commit=stop");
         let body = json!({ "fields": { "v": number.to_string() } });
-        let call = a.put(&format!("/secrets/payments/prod/s{number}"), body, &cluster.root);
+        let call = a.put(
+            &format!("/secrets/payments/prod/s{number}"),
+            body,
+            &cluster.root,
+        );
         let call = tokio::spawn(async move { call.await });
         lose(&cluster, &a, &proxy, ("in commit", loss)).await;
         // The store stays away for longer than a client is held.
@@ -199,11 +209,21 @@ async fn a_claim_tells_of_its_own_batch_alone() {
         let ready = || async { (cluster.get_ready(&a).await == 204).then_some(()) };
         eventually("the node is back", ready).await;
     }
-    a.get("/secrets/payments/prod/s1", &cluster.root).await.is(200);
-    a.get("/secrets/payments/prod/s2", &cluster.root).await.is_problem(404, "not-found");
+    a.get("/secrets/payments/prod/s1", &cluster.root)
+        .await
+        .is(200);
+    a.get("/secrets/payments/prod/s2", &cluster.root)
+        .await
+        .is_problem(404, "not-found");
     let records = cluster.bundle(&a).await;
-    assert_eq!(records.count("app/root", "write", "payments/prod/s1", "allowed"), 1);
-    assert_eq!(records.count("app/root", "write", "payments/prod/s2", "allowed"), 0);
+    assert_eq!(
+        records.count("app/root", "write", "payments/prod/s1", "allowed"),
+        1
+    );
+    assert_eq!(
+        records.count("app/root", "write", "payments/prod/s2", "allowed"),
+        0
+    );
 }
 
 /// A peer that is gone without a word does not hold the node for ever: the connection is given up, and a claim tells.
@@ -231,4 +251,37 @@ async fn a_commit_whose_answer_never_comes_is_found_by_a_claim() {
     let records = cluster.bundle(&a).await;
     told.is_in(&records);
     assert_eq!(records.count("app/root", "write", SECRET, "allowed"), 2);
+}
+
+/// The proxy itself cuts, or holds, at the moment when a COMMIT is first spoken of on a connection.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_is_cut_or_held_as_commit_comes_by_loses_nothing() {
+    let (cluster, a, proxy) = behind_a_proxy().await;
+    let told = Told::default();
+    for (round, mode) in [Mode::Cut, Mode::Hold].into_iter().enumerate() {
+        proxy.set(Mode::Cut);
+        let lost = || async { (cluster.get_ready(&a).await == 503).then_some(()) };
+        eventually("the connections are missed", lost).await;
+        proxy.set(Mode::Pass);
+        let ready = || async { (cluster.get_ready(&a).await == 204).then_some(()) };
+        eventually("the node is back", ready).await;
+        if mode == Mode::Cut {
+            proxy.set_before(b"COMMIT", mode);
+        } else {
+            proxy.set_after(b"COMMIT", mode);
+        }
+        let body = json!({ "fields": { "v": "1" } });
+        let path = format!("{PATH}?if_version={}", round + 1);
+        let call = a.put(&path, body, &cluster.root);
+        let call = tokio::spawn(async move { call.await });
+        proxy.reached(mode).await;
+        proxy.set(Mode::Pass);
+        let written = call.await.expect("no panic");
+        told.note(&written);
+        written.is(200);
+        assert_eq!(cluster.version(&a, SECRET).await, round as u64 + 2);
+    }
+    told.is_in(&cluster.bundle(&a).await);
+    assert_eq!(a.end().await.code, Some(0));
+    cluster.check().await;
 }

@@ -5,8 +5,9 @@ use coffer::store::Engine;
 use serde_json::json;
 
 use super::load::{Load, holds};
+use crate::support::cluster::{Cluster, Start};
 use crate::support::eventually;
-use crate::support::node::{Cluster, Node, Start};
+use crate::support::node::Node;
 
 /// Pages that a SQLite file may have, a little more than it has after its first commits.
 const PAGES: &str = "160";
@@ -33,7 +34,11 @@ async fn fill(cluster: &Cluster, a: &Node) {
     eventually("the disk is full", || {
         number += 1;
         let body = json!({ "fields": { "v": "1", "fill": "x".repeat(20_000) } });
-        let written = a.put(&format!("/secrets/payments/prod/fill{number}"), body, &cluster.root);
+        let written = a.put(
+            &format!("/secrets/payments/prod/fill{number}"),
+            body,
+            &cluster.root,
+        );
         async move { (written.await.status() == 503).then_some(()) }
     })
     .await;
@@ -43,13 +48,27 @@ async fn fill(cluster: &Cluster, a: &Node) {
 async fn a_full_disk_under_sqlite_stores_nothing_half() {
     let cluster = Cluster::new(Engine::Sqlite).await;
     let env = &[("COFFER_SQLITE_PAGES_MAX", PAGES)][..];
-    let a = cluster.start_with("a", Start { env, ..Start::default() }).await;
+    let a = cluster
+        .start_with(
+            "a",
+            Start {
+                env,
+                ..Start::default()
+            },
+        )
+        .await;
     cluster.place(&a, "payments/prod").await;
     let load = Load::start(&cluster, &a, "d", 6);
-    eventually("answers", || async { (load.told.count() > 20).then_some(()) }).await;
+    eventually("answers", || async {
+        (load.told.count() > 20).then_some(())
+    })
+    .await;
     fill(&cluster, &a).await;
     let before = load.told.count();
-    eventually("more answers", || async { (load.told.count() > before + 30).then_some(()) }).await;
+    eventually("more answers", || async {
+        (load.told.count() > before + 30).then_some(())
+    })
+    .await;
     let (told, written) = load.end().await;
     assert_eq!(a.end().await.code, Some(0));
     cluster.check().await;
@@ -62,14 +81,26 @@ async fn a_full_disk_under_sqlite_stores_nothing_half() {
 async fn a_full_disk_under_postgresql_stores_nothing_half() {
     let (cluster, a) = Cluster::with_one(Engine::Postgres).await;
     let load = Load::start(&cluster, &a, "d", 6);
-    eventually("answers", || async { (load.told.count() > 20).then_some(()) }).await;
+    eventually("answers", || async {
+        (load.told.count() > 20).then_some(())
+    })
+    .await;
     cluster.alter(FULL).await;
     let before = load.told.count();
-    eventually("more answers", || async { (load.told.count() > before + 60).then_some(()) }).await;
-    assert!(cluster.number("SELECT last_value FROM filling").await > 10, "it was full");
+    eventually("more answers", || async {
+        (load.told.count() > before + 60).then_some(())
+    })
+    .await;
+    assert!(
+        cluster.number("SELECT last_value FROM filling").await > 10,
+        "it was full"
+    );
     cluster.alter(FREED).await;
     let before = load.told.count();
-    eventually("more answers", || async { (load.told.count() > before + 30).then_some(()) }).await;
+    eventually("more answers", || async {
+        (load.told.count() > before + 30).then_some(())
+    })
+    .await;
     let (told, written) = load.end().await;
     holds(&cluster, &a, &told, &written).await;
     assert_eq!(a.end().await.code, Some(0));

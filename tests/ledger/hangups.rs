@@ -4,8 +4,8 @@
 use serde_json::json;
 use tokio::task::JoinSet;
 
+use crate::support::cluster::{Cluster, on_both};
 use crate::support::eventually;
-use crate::support::node::{Cluster, on_both};
 
 /// Requests that are given up: more than a server answers at once.
 const HANGUPS: usize = 9_000;

@@ -3,8 +3,8 @@
 use coffer::store::Engine;
 
 use super::load::{Load, holds};
+use crate::support::cluster::{Cluster, on_both};
 use crate::support::eventually;
-use crate::support::node::{Cluster, on_both};
 
 const CLIENTS: usize = 8;
 /// Answers before the point is armed, so that the node is well at work.
@@ -14,7 +14,10 @@ const ANSWERS_BEFORE: usize = 60;
 async fn killed_at(engine: Engine, point: &str) {
     let (cluster, a) = Cluster::with_one(engine).await;
     let load = Load::start(&cluster, &a, "k", CLIENTS);
-    eventually("answers", || async { (load.told.count() > ANSWERS_BEFORE).then_some(()) }).await;
+    eventually("answers", || async {
+        (load.told.count() > ANSWERS_BEFORE).then_some(())
+    })
+    .await;
     a.arm(&format!("{point}=kill:7"));
     let ended = a.ended().await;
     assert_eq!(ended.code, None, "{ended:?}");
@@ -23,7 +26,10 @@ async fn killed_at(engine: Engine, point: &str) {
     let a = cluster.start("a").await;
     holds(&cluster, &a, &told, &written).await;
     let load = Load::start(&cluster, &a, "again", 2);
-    eventually("answers", || async { (load.told.count() > 4).then_some(()) }).await;
+    eventually("answers", || async {
+        (load.told.count() > 4).then_some(())
+    })
+    .await;
     let (again, _) = load.end().await;
     let records = cluster.bundle(&a).await;
     again.is_in(&records);

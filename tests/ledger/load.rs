@@ -9,7 +9,8 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::support::client::{Answer, Client};
-use crate::support::node::{Cluster, Node};
+use crate::support::cluster::Cluster;
+use crate::support::node::Node;
 use crate::support::records::Records;
 
 /// What clients were told: each request's id with its status.
@@ -69,14 +70,18 @@ impl Load {
                 while !stop.load(Ordering::Acquire) {
                     tried += 1;
                     let body = json!({ "fields": { "v": tried.to_string() } });
-                    let Ok(written) = client.put(&path, body, &root).sent().await else { break };
+                    let Ok(written) = client.put(&path, body, &root).sent().await else {
+                        break;
+                    };
                     told.note(&written);
                     if matches!(written.status(), 200 | 201) {
                         acknowledged = tried;
                     } else {
                         assert_eq!(written.status(), 503, "{}", written.text());
                     }
-                    let Ok(read) = client.get(&path, &root).sent().await else { break };
+                    let Ok(read) = client.get(&path, &root).sent().await else {
+                        break;
+                    };
                     told.note(&read);
                     if read.status() == 200 {
                         let value = number_in(&read);
@@ -88,7 +93,11 @@ impl Load {
                 (secret, acknowledged, tried)
             });
         }
-        Self { told, running, stop }
+        Self {
+            told,
+            running,
+            stop,
+        }
     }
 
     /// Lets the clients end, and tells of each secret the last number that was acknowledged and the last that was tried.
@@ -108,14 +117,23 @@ pub async fn holds(cluster: &Cluster, node: &Node, told: &Told, written: &[(Stri
             continue;
         }
         let value = number_in(&read);
-        assert!((*acknowledged..=*tried).contains(&value), "{secret}: {value} of {acknowledged}..={tried}");
-        versions.insert(secret, read.is(200).json()["version"].as_u64().expect("a number"));
+        assert!(
+            (*acknowledged..=*tried).contains(&value),
+            "{secret}: {value} of {acknowledged}..={tried}"
+        );
+        versions.insert(
+            secret,
+            read.is(200).json()["version"].as_u64().expect("a number"),
+        );
     }
     let records = cluster.bundle(node).await;
     told.is_in(&records);
     for (secret, version) in versions {
         let written = records.count("app/root", "write", secret, "allowed");
-        assert_eq!(written as u64, version, "{secret}: a version for each record, a record for each version");
+        assert_eq!(
+            written as u64, version,
+            "{secret}: a version for each record, a record for each version"
+        );
     }
 }
 

@@ -5,8 +5,9 @@ use coffer::store::Engine;
 use tokio::task::JoinHandle;
 
 use crate::support::client::Answer;
+use crate::support::cluster::{Cluster, Start};
 use crate::support::eventually;
-use crate::support::node::{Cluster, Node, Start};
+use crate::support::node::Node;
 use crate::support::proxy::{Mode, Proxy};
 
 const ONE: &str = "/secrets/payments/prod/one";
@@ -64,7 +65,11 @@ async fn an_entry_loaded_anew_does_not_make_an_old_decision_true() {
     cluster.value(&a, "payments/prod/one").await;
     let read = held(&cluster, &a, "decided").await;
     cluster.set(&b, "payments/prod/one", "2").await;
-    assert_eq!(cluster.value(&a, "payments/prod/one").await, "2", "dropped and loaded anew");
+    assert_eq!(
+        cluster.value(&a, "payments/prod/one").await,
+        "2",
+        "dropped and loaded anew"
+    );
     a.go_on();
     says(read, "2").await;
 }
@@ -73,7 +78,10 @@ async fn an_entry_loaded_anew_does_not_make_an_old_decision_true() {
 async fn a_decision_that_waits_while_the_cache_is_dropped_is_made_again() {
     let cluster = Cluster::new(Engine::Postgres).await;
     let (proxy, url) = Proxy::before(&cluster.url).await;
-    let start = Start { url: Some(&url), ..Start::default() };
+    let start = Start {
+        url: Some(&url),
+        ..Start::default()
+    };
     let a = cluster.start_with("a", start).await;
     let b = cluster.start("b").await;
     cluster.place(&b, "payments/prod").await;
@@ -96,12 +104,21 @@ async fn reads_go_on_while_another_node_writes_as_fast_as_it_can() {
     let (cluster, a, b) = warm().await;
     let mut writing = tokio::task::JoinSet::new();
     for number in 0..4 {
-        let (client, root) = (crate::support::client::Client::clone(&b), cluster.root.clone());
+        let (client, root) = (
+            crate::support::client::Client::clone(&b),
+            cluster.root.clone(),
+        );
         writing.spawn(async move {
             for count in 0..100 {
-                let secret = if number == 0 { "one".to_owned() } else { format!("w{number}") };
+                let secret = if number == 0 {
+                    "one".to_owned()
+                } else {
+                    format!("w{number}")
+                };
                 let body = serde_json::json!({ "fields": { "v": count.to_string() } });
-                let written = client.put(&format!("/secrets/payments/prod/{secret}"), body, &root).await;
+                let written = client
+                    .put(&format!("/secrets/payments/prod/{secret}"), body, &root)
+                    .await;
                 assert!(matches!(written.status(), 200 | 201), "{}", written.text());
             }
         });

@@ -6,22 +6,34 @@ use coffer::store::Engine;
 use serde_json::json;
 
 use crate::support::client::Answer;
+use crate::support::cluster::{Cluster, Start};
 use crate::support::eventually;
-use crate::support::node::{Cluster, Node, Start};
 
 const ONE: &str = "/secrets/payments/prod/one";
 const SEQ: &str = "SELECT seq FROM world";
-const TABLES: [&str; 7] = ["world", "note", "document", "version", "wrapped_key", "stream", "segment"];
+const TABLES: [&str; 7] = [
+    "world",
+    "note",
+    "document",
+    "version",
+    "wrapped_key",
+    "stream",
+    "segment",
+];
 
 /// Keeps the whole store as it is.
 async fn keep(cluster: &Cluster) {
     let copies = TABLES.map(|table| format!("CREATE TABLE old.{table} AS TABLE public.{table};"));
-    cluster.alter(&format!("CREATE SCHEMA old; {}", copies.concat())).await;
+    cluster
+        .alter(&format!("CREATE SCHEMA old; {}", copies.concat()))
+        .await;
 }
 
 /// Puts back what was kept, at one stroke.
 async fn restore(cluster: &Cluster) {
-    let copies = TABLES.map(|table| format!("DELETE FROM public.{table}; INSERT INTO public.{table} SELECT * FROM old.{table};"));
+    let copies = TABLES.map(|table| {
+        format!("DELETE FROM public.{table}; INSERT INTO public.{table} SELECT * FROM old.{table};")
+    });
     cluster.alter(&copies.concat()).await;
 }
 
@@ -47,7 +59,11 @@ async fn go_on_elsewhere(cluster: &Cluster, seq: Seq, own: i64) {
     }
     c.kill().await;
     let now = cluster.number(SEQ).await;
-    assert_eq!(now.cmp(&own) as i8, seq as i8 - 1, "{seq:?}: {now} of {own}");
+    assert_eq!(
+        now.cmp(&own) as i8,
+        seq as i8 - 1,
+        "{seq:?}: {now} of {own}"
+    );
 }
 
 async fn noticed(answer: Result<Answer, reqwest::Error>) {
@@ -63,7 +79,9 @@ async fn older(seq: Option<Seq>, writes: bool) {
     cluster.set(&a, "payments/prod/one", "1").await;
     keep(&cluster).await;
     for number in 2..10 {
-        cluster.set(&a, "payments/prod/one", number.to_string()).await;
+        cluster
+            .set(&a, "payments/prod/one", number.to_string())
+            .await;
     }
     assert_eq!(cluster.value(&a, "payments/prod/one").await, "9");
     a.stop().await;
@@ -82,15 +100,27 @@ async fn older(seq: Option<Seq>, writes: bool) {
     noticed(a.get(ONE, &cluster.root).sent().await).await;
     let ended = a.ended().await;
     assert_eq!(ended.code, Some(5), "{ended:?}");
-    let late = cluster.try_start("a", Start::default()).await.err().expect("it is refused");
+    let late = cluster
+        .try_start("a", Start::default())
+        .await
+        .err()
+        .expect("it is refused");
     assert_eq!(late.code, Some(1), "{late:?}");
     assert!(late.sentence.contains("Rollback suspected"), "{late:?}");
-    let accepting = Start { args: &["--accept-rollback"], ..Start::default() };
+    let accepting = Start {
+        args: &["--accept-rollback"],
+        ..Start::default()
+    };
     let a = cluster.start_with("a", accepting).await;
     let value = if seq.is_some() { "c" } else { "1" };
     assert_eq!(cluster.value(&a, "payments/prod/one").await, value);
     let records = cluster.bundle(&a).await;
-    let accepted = records.count("system/ledger", "audit", "sys/status", "allowed: rollback-accepted");
+    let accepted = records.count(
+        "system/ledger",
+        "audit",
+        "sys/status",
+        "allowed: rollback-accepted",
+    );
     assert_eq!(accepted, 1);
 }
 
@@ -129,14 +159,29 @@ async fn a_database_from_before_a_node_joined_is_noticed() {
     assert_eq!(b.end().await.code, Some(0));
     a.kill().await;
     restore(&cluster).await;
-    let refused = cluster.try_start("b", Start::default()).await.err().expect("it is refused");
+    let refused = cluster
+        .try_start("b", Start::default())
+        .await
+        .err()
+        .expect("it is refused");
     assert_eq!(refused.code, Some(1), "{refused:?}");
-    assert!(refused.sentence.contains("Rollback suspected"), "{refused:?}");
-    let accepting = Start { args: &["--accept-rollback"], ..Start::default() };
+    assert!(
+        refused.sentence.contains("Rollback suspected"),
+        "{refused:?}"
+    );
+    let accepting = Start {
+        args: &["--accept-rollback"],
+        ..Start::default()
+    };
     let b = cluster.start_with("b", accepting).await;
     b.get(ONE, &cluster.root).await.is_problem(404, "not-found");
     let records = cluster.bundle(&b).await;
-    let accepted = records.count("system/ledger", "audit", "sys/status", "allowed: rollback-accepted");
+    let accepted = records.count(
+        "system/ledger",
+        "audit",
+        "sys/status",
+        "allowed: rollback-accepted",
+    );
     assert_eq!(accepted, 1);
     assert_eq!(b.end().await.code, Some(0));
     cluster.start("b").await;
@@ -149,7 +194,9 @@ async fn followed(seq: Seq) {
     assert_eq!(cluster.value(&b, "payments/prod/one").await, "1");
     keep(&cluster).await;
     for number in 2..10 {
-        cluster.set(&a, "payments/prod/other", number.to_string()).await;
+        cluster
+            .set(&a, "payments/prod/other", number.to_string())
+            .await;
     }
     // Each node's probe counts a beat, after which it has followed.
     let beats = "SELECT MIN(beat) FROM stream";
@@ -163,7 +210,12 @@ async fn followed(seq: Seq) {
     b.go_on();
     assert_eq!(cluster.value(&b, "payments/prod/one").await, "c");
     let records = cluster.bundle(&b).await;
-    let dropped = records.count("system/ledger", "audit", "sys/status", "allowed: history-dropped");
+    let dropped = records.count(
+        "system/ledger",
+        "audit",
+        "sys/status",
+        "allowed: history-dropped",
+    );
     assert_eq!(dropped, 1, "the matter is recorded");
 }
 
@@ -171,19 +223,29 @@ async fn followed(seq: Seq) {
 async fn altered(script: &str) {
     let (cluster, a, b) = Cluster::with_two().await;
     cluster.set(&b, "payments/prod/one", "1").await;
-    let token = cluster.child(&a, &cluster.root, "read:payments/prod/**").await;
+    let token = cluster
+        .child(&a, &cluster.root, "read:payments/prod/**")
+        .await;
     a.get(ONE, &token).await.is(200);
     a.stop().await;
     let from = cluster.number(SEQ).await;
     cluster.set(&b, "payments/prod/other", "1").await;
     cluster.set(&b, "payments/prod/one", "2").await;
-    b.delete(&format!("/tokens/{}", token.id), &cluster.root).await;
-    cluster.alter(&script.replace("$W", &from.to_string())).await;
+    b.delete(&format!("/tokens/{}", token.id), &cluster.root)
+        .await;
+    cluster
+        .alter(&script.replace("$W", &from.to_string()))
+        .await;
     a.go_on();
     a.get(ONE, &token).await.is_problem(401, "token-revoked");
     assert_eq!(cluster.value(&a, "payments/prod/one").await, "2");
     let records = cluster.bundle(&a).await;
-    let dropped = records.count("system/ledger", "audit", "sys/status", "allowed: history-dropped");
+    let dropped = records.count(
+        "system/ledger",
+        "audit",
+        "sys/status",
+        "allowed: history-dropped",
+    );
     assert_eq!(dropped, 1, "{script}");
 }
 
@@ -198,8 +260,13 @@ async fn notes_that_were_pruned_or_deleted_drop_the_cache() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn notes_that_were_forged_drop_the_cache() {
     altered("UPDATE note SET refs = '' WHERE seq > $W").await;
-    altered("UPDATE note SET refs = (SELECT refs FROM note WHERE seq = $W + 1) WHERE seq > $W").await;
-    altered("UPDATE note SET mark = (SELECT mark FROM note WHERE seq = $W) WHERE seq = $W + 2").await;
+    altered("UPDATE note SET refs = (SELECT refs FROM note WHERE seq = $W + 1) WHERE seq > $W")
+        .await;
+    altered("UPDATE note SET mark = (SELECT mark FROM note WHERE seq = $W) WHERE seq = $W + 2")
+        .await;
     altered("UPDATE note SET nonce = decode('00000000000000000000000000000000', 'hex') WHERE seq = $W + 3").await;
-    altered("DELETE FROM note WHERE seq = $W + 2; UPDATE note SET seq = seq - 1 WHERE seq = $W + 3").await;
+    altered(
+        "DELETE FROM note WHERE seq = $W + 2; UPDATE note SET seq = seq - 1 WHERE seq = $W + 3",
+    )
+    .await;
 }

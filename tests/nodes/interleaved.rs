@@ -12,7 +12,8 @@ use tokio::task::JoinSet;
 
 use crate::ledger::load::{Told, number_in};
 use crate::support::client::{Answer, Call, Client, Token};
-use crate::support::node::{Cluster, Node, Start, ask};
+use crate::support::cluster::{Cluster, Start, ask};
+use crate::support::node::Node;
 
 const SECRETS: usize = 6;
 const WRITES: u64 = 80;
@@ -84,7 +85,13 @@ impl Board {
     }
 
     /// Uses a token on one node until it is refused there, and a few times more.
-    async fn use_up(self: Arc<Self>, user: usize, number: usize, token: Token, revoked: Arc<AtomicBool>) {
+    async fn use_up(
+        self: Arc<Self>,
+        user: usize,
+        number: usize,
+        token: Token,
+        revoked: Arc<AtomicBool>,
+    ) {
         let mut after = 0;
         for count in 0.. {
             if after == USES_AFTER {
@@ -94,9 +101,17 @@ impl Board {
             let node = &self.nodes[user];
             let path = format!("/secrets/payments/prod/t{number}/{user}");
             let call = match count % 3 {
-                0 => node.put(&path, json!({ "fields": { "v": count.to_string() } }), &token),
+                0 => node.put(
+                    &path,
+                    json!({ "fields": { "v": count.to_string() } }),
+                    &token,
+                ),
                 1 => node.get(&path, &token),
-                _ => node.post("/tokens", ask(&format!("read:payments/prod/t{number}/**")), &token),
+                _ => node.post(
+                    "/tokens",
+                    ask(&format!("read:payments/prod/t{number}/**")),
+                    &token,
+                ),
             };
             let answer = self.answer(call).await;
             match answer.status() {
@@ -112,10 +127,15 @@ impl Board {
 /// One token: made on one node, used on both, revoked on one, and nothing of it after that.
 async fn token(board: Arc<Board>, cluster: Arc<Cluster>, number: usize) {
     let body = ask(&format!("read,write:payments/prod/t{number}/**"));
-    let made = board.answer(board.nodes[number % 2].post("/tokens", body, &board.root)).await;
+    let made = board
+        .answer(board.nodes[number % 2].post("/tokens", body, &board.root))
+        .await;
     let made = made.is(201).json();
     let text = |key: &str| made[key].as_str().expect("text").to_owned();
-    let token = Token { text: text("token"), id: text("id") };
+    let token = Token {
+        text: text("token"),
+        id: text("id"),
+    };
     let revoked = Arc::new(AtomicBool::new(false));
     let mut users = JoinSet::new();
     for user in 0..2 {
@@ -124,10 +144,18 @@ async fn token(board: Arc<Board>, cluster: Arc<Cluster>, number: usize) {
     }
     // Some reads of its own, so that the users are well at work.
     for _ in 0..4 + number {
-        board.answer(board.nodes[number % 2].call(Method::GET, "/tokens/self").by(&board.root)).await;
+        board
+            .answer(
+                board.nodes[number % 2]
+                    .call(Method::GET, "/tokens/self")
+                    .by(&board.root),
+            )
+            .await;
     }
     let node = &board.nodes[(number + 1) % 2];
-    let gone = board.answer(node.delete(&format!("/tokens/{}", token.id), &board.root)).await;
+    let gone = board
+        .answer(node.delete(&format!("/tokens/{}", token.id), &board.root))
+        .await;
     assert!(matches!(gone.status(), 200 | 204), "{}", gone.text());
     let landed = landed(&cluster, &board, &token, number).await;
     revoked.store(true, Ordering::SeqCst);
@@ -136,7 +164,9 @@ async fn token(board: Arc<Board>, cluster: Arc<Cluster>, number: usize) {
     }
     let after = self::landed(&cluster, &board, &token, number).await;
     if landed != after {
-        board.wrong(format!("t{number}: {landed:?} became {after:?} after the answer"));
+        board.wrong(format!(
+            "t{number}: {landed:?} became {after:?} after the answer"
+        ));
     }
 }
 
@@ -148,7 +178,9 @@ async fn landed(cluster: &Cluster, board: &Board, token: &Token, number: usize) 
     for (user, version) in versions.iter_mut().enumerate() {
         let path = format!("/secrets/payments/prod/t{number}/{user}");
         // Asked where nobody can have forgotten it: each node reads its own user's.
-        let read = board.answer(board.nodes[user].get(&path, &board.root)).await;
+        let read = board
+            .answer(board.nodes[user].get(&path, &board.root))
+            .await;
         if read.status() == 200 {
             *version = read.json()["version"].as_u64().expect("a number");
         }
@@ -159,13 +191,20 @@ async fn landed(cluster: &Cluster, board: &Board, token: &Token, number: usize) 
 /// Everything at once; what was wrong.
 async fn interleaved(points: &str, twice: bool) -> Vec<String> {
     let cluster = Arc::new(Cluster::new(Engine::Postgres).await);
-    let start = Start { points, ..Start::default() };
+    let start = Start {
+        points,
+        ..Start::default()
+    };
     let a = cluster.start_with("a", start.clone()).await;
     let b = cluster.start_with("b", start).await;
     assert_ne!(a.pid, b.pid);
     cluster.place(&a, "payments/prod").await;
     let asked = |records: &crate::support::records::Records| {
-        records.all().iter().filter(|record| record.text("source").is_some()).count()
+        records
+            .all()
+            .iter()
+            .filter(|record| record.text("source").is_some())
+            .count()
     };
     let before = asked(&cluster.bundle(&a).await);
     let board = Board::new((&a, &b), &cluster.root);
@@ -185,7 +224,11 @@ async fn interleaved(points: &str, twice: bool) -> Vec<String> {
     let records = cluster.bundle(&b).await;
     board.told.is_in(&records);
     // The key's and the bundle's own records stand before and after.
-    assert_eq!(asked(&records) - before, board.told.count() + 2, "records == answers");
+    assert_eq!(
+        asked(&records) - before,
+        board.told.count() + 2,
+        "records == answers"
+    );
     if twice {
         assert!(board.told.count() > 2_000, "{} answers", board.told.count());
         cluster.check().await;

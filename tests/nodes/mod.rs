@@ -4,6 +4,7 @@
 //! Invariant: nothing here waits for a time to pass, and a point that was never met fails its test.
 
 mod cache;
+mod export;
 mod history;
 mod interleaved;
 mod places;

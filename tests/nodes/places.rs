@@ -3,7 +3,7 @@
 use coffer::model::Token;
 use serde_json::json;
 
-use crate::support::node::{Cluster, ask};
+use crate::support::cluster::{Cluster, ask};
 
 const ROUNDS: usize = 12;
 
@@ -13,7 +13,11 @@ async fn both(
     second: crate::support::client::Call,
 ) -> [crate::support::client::Answer; 2] {
     let (first, second) = tokio::join!(first.into_future(), second.into_future());
-    if first.status() < second.status() { [first, second] } else { [second, first] }
+    if first.status() < second.status() {
+        [first, second]
+    } else {
+        [second, first]
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -22,16 +26,27 @@ async fn two_nodes_make_the_same_environment_and_the_same_path() {
     for round in 0..ROUNDS {
         let body = json!({ "name": format!("e{round}") });
         let path = "/projects/payments/environments";
-        let [won, lost] = both(a.post(path, body.clone(), &cluster.root), b.post(path, body, &cluster.root)).await;
+        let [won, lost] = both(
+            a.post(path, body.clone(), &cluster.root),
+            b.post(path, body, &cluster.root),
+        )
+        .await;
         won.is(201);
         assert_eq!(lost.status(), 409, "{}", lost.text());
         let path = format!("/secrets/payments/e{round}/same?if_version=0");
         let body = |value: &str| json!({ "fields": { "v": value } });
-        let [won, lost] = both(a.put(&path, body("a"), &cluster.root), b.put(&path, body("b"), &cluster.root)).await;
+        let [won, lost] = both(
+            a.put(&path, body("a"), &cluster.root),
+            b.put(&path, body("b"), &cluster.root),
+        )
+        .await;
         won.is(201);
         lost.is_problem(412, "precondition-failed");
         let secret = format!("payments/e{round}/same");
-        assert_eq!(cluster.value(&a, &secret).await, cluster.value(&b, &secret).await);
+        assert_eq!(
+            cluster.value(&a, &secret).await,
+            cluster.value(&b, &secret).await
+        );
         assert_eq!(cluster.version(&b, &secret).await, 1);
     }
     cluster.bundle(&a).await;
@@ -41,7 +56,9 @@ async fn two_nodes_make_the_same_environment_and_the_same_path() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_nodes_make_the_last_allowed_child() {
     let (cluster, a, b) = Cluster::with_two().await;
-    let parent = cluster.child(&a, &cluster.root, "read:payments/prod/**").await;
+    let parent = cluster
+        .child(&a, &cluster.root, "read:payments/prod/**")
+        .await;
     // They are counted by row, not opened: as many as are allowed, but one.
     cluster
         .alter(&format!(
@@ -55,10 +72,18 @@ async fn two_nodes_make_the_last_allowed_child() {
         ))
         .await;
     let body = || ask("read:payments/prod/**");
-    let [won, lost] = both(a.post("/tokens", body(), &parent), b.post("/tokens", body(), &parent)).await;
+    let [won, lost] = both(
+        a.post("/tokens", body(), &parent),
+        b.post("/tokens", body(), &parent),
+    )
+    .await;
     won.is(201);
     lost.is_problem(409, "too-many-children");
-    a.post("/tokens", body(), &parent).await.is_problem(409, "too-many-children");
-    b.post("/tokens", body(), &parent).await.is_problem(409, "too-many-children");
+    a.post("/tokens", body(), &parent)
+        .await
+        .is_problem(409, "too-many-children");
+    b.post("/tokens", body(), &parent)
+        .await
+        .is_problem(409, "too-many-children");
     cluster.bundle(&a).await;
 }

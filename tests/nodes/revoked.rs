@@ -6,7 +6,8 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::support::client::Token;
-use crate::support::node::{Cluster, Node, ask};
+use crate::support::cluster::{Cluster, ask};
+use crate::support::node::Node;
 
 const SECRET: &str = "/secrets/payments/prod/late";
 
@@ -21,11 +22,21 @@ enum Late {
 /// Tokens stored as children of this one.
 async fn children(cluster: &Cluster, token: &Token) -> i64 {
     let id = token.id.replace('-', "");
-    cluster.number(&format!("SELECT COUNT(*) FROM document WHERE space = '\\x{id}'")).await
+    cluster
+        .number(&format!(
+            "SELECT COUNT(*) FROM document WHERE space = '\\x{id}'"
+        ))
+        .await
 }
 
 /// Revokes `revoked` on B while A has decided with `used`.
-async fn late(cluster: &Cluster, (a, b): (&Node, &Node), late: Late, used: &Token, revoked: &Token) {
+async fn late(
+    cluster: &Cluster,
+    (a, b): (&Node, &Node),
+    late: Late,
+    used: &Token,
+    revoked: &Token,
+) {
     // The grant lies in A's cache, and A has nothing else on its way.
     a.call(Method::GET, "/tokens/self").by(used).await.is(200);
     a.arm("decided=stop");
@@ -38,14 +49,26 @@ async fn late(cluster: &Cluster, (a, b): (&Node, &Node), late: Late, used: &Toke
     a.stopped().await;
     let path = format!("/tokens/{}", revoked.id);
     let answered = b.delete(&path, &cluster.root).await;
-    assert!(matches!(answered.status(), 200 | 204), "{}", answered.text());
+    assert!(
+        matches!(answered.status(), 200 | 204),
+        "{}",
+        answered.text()
+    );
     let before = children(cluster, used).await;
     a.go_on();
     let answer = call.await.expect("no panic");
     answer.is_problem(401, "token-revoked");
-    assert_eq!(children(cluster, used).await, before, "nothing lands after the answer");
-    b.get(SECRET, &cluster.root).await.is_problem(404, "not-found");
-    a.get(SECRET, &cluster.root).await.is_problem(404, "not-found");
+    assert_eq!(
+        children(cluster, used).await,
+        before,
+        "nothing lands after the answer"
+    );
+    b.get(SECRET, &cluster.root)
+        .await
+        .is_problem(404, "not-found");
+    a.get(SECRET, &cluster.root)
+        .await
+        .is_problem(404, "not-found");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -67,6 +90,9 @@ async fn a_token_revoked_on_another_node_while_something_is_decided_with_it() {
     let refused = |action, resource| records.count("-", action, resource, "refused: token-revoked");
     assert_eq!(refused("write", "payments/prod/late"), 2);
     assert_eq!(refused("read", "payments/prod/there"), 2);
-    assert_eq!(records.count("app/root", "write", "payments/prod/late", "allowed"), 0);
+    assert_eq!(
+        records.count("app/root", "write", "payments/prod/late", "allowed"),
+        0
+    );
     cluster.check().await;
 }

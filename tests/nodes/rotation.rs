@@ -6,8 +6,9 @@ use coffer::store::Engine;
 use serde_json::json;
 use tokio::task::JoinSet;
 
+use crate::support::cluster::Cluster;
 use crate::support::eventually;
-use crate::support::node::{Cluster, Node};
+use crate::support::node::Node;
 
 const SECRET: &str = "payments/prod/stripe";
 const EVERY: u64 = 3_600;
@@ -25,15 +26,22 @@ const POINTS: [(&str, &str); 7] = [
 ];
 
 async fn value(cluster: &Cluster, node: &Node, query: &str) -> String {
-    let read = node.get(&format!("/secrets/{SECRET}{query}"), &cluster.root).await;
-    read.is(200).json()["fields"]["value"].as_str().expect("text").to_owned()
+    let read = node
+        .get(&format!("/secrets/{SECRET}{query}"), &cluster.root)
+        .await;
+    read.is(200).json()["fields"]["value"]
+        .as_str()
+        .expect("text")
+        .to_owned()
 }
 
 /// A cluster with a secret that is due after [`EVERY`], and its first value.
 async fn due_later(engine: Engine) -> (Cluster, Node, String) {
     let (cluster, a) = Cluster::with_one(engine).await;
     let policy = json!({ "every": EVERY, "grace": GRACE });
-    a.put(&format!("/rotations/{SECRET}"), policy, &cluster.root).await.is(201);
+    a.put(&format!("/rotations/{SECRET}"), policy, &cluster.root)
+        .await
+        .is(201);
     let old = value(&cluster, &a, "").await;
     (cluster, a, old)
 }
@@ -49,11 +57,16 @@ async fn rotated_once(cluster: &Cluster, node: &Node, old: &str, clock: u64) {
     assert_eq!(value(cluster, node, "?previous=true").await, old);
     cluster.set_clock(Ttl::seconds(clock + GRACE + 60));
     let previous = format!("/secrets/{SECRET}?previous=true");
-    node.get(&previous, &cluster.root).await.is_problem(404, "not-found");
+    node.get(&previous, &cluster.root)
+        .await
+        .is_problem(404, "not-found");
     assert_eq!(value(cluster, node, "").await, new);
     assert_eq!(cluster.version(node, SECRET).await, 2);
     let records = cluster.bundle(node).await;
-    assert_eq!(records.count("system/scheduler", "rotate", SECRET, "allowed"), 1);
+    assert_eq!(
+        records.count("system/scheduler", "rotate", SECRET, "allowed"),
+        1
+    );
 }
 
 /// The node that begins is killed there, and the other one, or the same one started again, ends it.

@@ -5,7 +5,7 @@ use coffer::store::Engine;
 use serde_json::json;
 
 use crate::ledger::load::Told;
-use crate::support::node::{Cluster, Start};
+use crate::support::cluster::{Cluster, Start};
 
 const SECRET: &str = "/secrets/payments/prod/one";
 
@@ -18,7 +18,11 @@ async fn a_node_stopped_while_it_holds_the_world_delays_writes_alone() {
     let call = a.put(SECRET, json!({ "fields": { "v": "a" } }), &cluster.root);
     let of_a = tokio::spawn(async move { call.await });
     a.stopped().await;
-    let call = b.put("/secrets/payments/prod/two", json!({ "fields": { "v": "b" } }), &cluster.root);
+    let call = b.put(
+        "/secrets/payments/prod/two",
+        json!({ "fields": { "v": "b" } }),
+        &cluster.root,
+    );
     let of_b = tokio::spawn(async move { call.await });
     let mut reads = 0;
     while !of_b.is_finished() {
@@ -66,7 +70,10 @@ async fn overtaken(points: &str, status: u16) {
     a.stopped().await;
     let sizes = "SELECT CAST(SUM(size) AS BIGINT) FROM stream";
     let before = cluster.number(sizes).await;
-    let start = Start { state: Some("other"), ..Start::default() };
+    let start = Start {
+        state: Some("other"),
+        ..Start::default()
+    };
     let other = cluster.start_with("a", start).await;
     a.go_on();
     let answer = call.await.expect("no panic");
@@ -78,7 +85,11 @@ async fn overtaken(points: &str, status: u16) {
     assert_eq!(ended.code, Some(5), "{ended:?}");
     let records = cluster.bundle(&other).await;
     told.is_in(&records);
-    let found = records.all().iter().filter(|record| record.text("id") == Some(&*id)).count();
+    let found = records
+        .all()
+        .iter()
+        .filter(|record| record.text("id") == Some(&*id))
+        .count();
     assert_eq!(found, usize::from(status == 200));
     let segments = "SELECT CAST(SUM(count) AS BIGINT) FROM segment";
     assert_eq!(cluster.number(segments).await, cluster.number(sizes).await);

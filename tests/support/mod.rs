@@ -4,6 +4,7 @@
 //! Invariant: whatever a test starts ends with the test binary, also when it is killed.
 
 pub mod client;
+pub mod cluster;
 pub mod node;
 pub mod postgres;
 pub mod proxy;
