@@ -5,12 +5,11 @@
 
 pub mod built;
 pub mod client;
-pub mod files;
+pub mod cluster;
 pub mod node;
 pub mod postgres;
 pub mod proxy;
 pub mod records;
-mod statements;
 pub mod vault;
 
 use std::time::Duration;

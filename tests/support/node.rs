@@ -1,243 +1,145 @@
-//! Built servers as processes of their own: founded by `init`, run by `serve`, killed and stopped as a machine would.
-//! Several nodes share a PostgreSQL; one alone has a SQLite file. The log of a node and its failpoints are in a file.
+//! A built server as a process: started, armed, stopped, continued, killed, and heard.
 //!
-//! Invariant: a node is killed when its value is dropped, also by a test that panics.
+//! Invariant: a node ends with its test, and two nodes are two processes.
 
-use std::fs::{self, File};
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
-use coffer::model::Ttl;
-use coffer::store::Engine;
-use tempfile::TempDir;
+use serde_json::Value;
 
-use super::client::{Client, Token};
-use super::files::{certificate, write_private};
-use super::{eventually, postgres};
+use super::client::Client;
+use super::eventually;
 
-/// The built server.
-const SERVER: &str = env!("CARGO_BIN_EXE_coffer-server");
-
-/// A cluster that was founded by `coffer-server init`, and the ground that its nodes stand on.
-pub struct Cluster {
-    /// The first token.
-    pub root: Token,
-    /// The URL of its database.
-    pub database: String,
-    folder: TempDir,
-    authority: String,
-}
-
-/// How a node is started.
-#[derive(Default)]
-pub struct Setup {
-    /// Its database, when a proxy stands before it.
-    pub database: Option<String>,
-    /// `COFFER_FAILPOINTS`
-    pub failpoints: String,
-    /// More arguments of `serve`.
-    pub arguments: Vec<&'static str>,
-}
-
-/// A running `coffer-server serve`. Its [`Client`]'s methods are its own.
+/// A running server. Its [`Client`]'s methods are its own.
 pub struct Node {
-    /// Where it listens.
-    pub address: SocketAddr,
-    child: Child,
+    child: Mutex<Child>,
+    /// Its process.
+    pub pid: u32,
+    said: Arc<Said>,
+    points: PathBuf,
     client: Client,
-    log: PathBuf,
 }
 
-impl Cluster {
-    /// Founds a cluster on a database of its own.
-    pub async fn new(engine: Engine) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let database = match engine {
-            Engine::Sqlite => format!("sqlite://{}", folder.path().join("coffer.db").display()),
-            Engine::Postgres => postgres::empty().await,
-        };
-        let (_, authority) = certificate(folder.path());
-        let mut cluster = Self {
-            root: Token {
-                text: String::new(),
-                id: "the first".to_owned(),
-            },
-            database,
-            folder,
-            authority,
-        };
-        let token = cluster.folder.path().join("token");
-        let config = cluster.configure("a", &cluster.database);
-        let founded = cluster
-            .command("init", &config)
-            .arg("--token-file")
-            .arg(&token)
-            .output();
-        let founded = founded.expect("the built server runs");
-        assert!(founded.status.success(), "{}", said(&founded));
-        let text = fs::read_to_string(&token).expect("the first token");
-        cluster.root.text = text.trim_end().to_owned();
-        cluster
-    }
-
-    /// Starts a node and waits until it is ready.
-    pub async fn node(&self, name: &str) -> Node {
-        self.node_with(name, Setup::default()).await
-    }
-
-    /// Starts a node and waits until it is ready.
-    pub async fn node_with(&self, name: &str, setup: Setup) -> Node {
-        let mut starting = self.start(name, &setup);
-        let address = eventually("the node listens", || {
-            let ended = starting.child.try_wait().expect("it can be asked");
-            assert!(ended.is_none(), "{}", read(&starting.log));
-            let listening = listening(&starting.log);
-            async move { listening }
-        })
-        .await;
-        Node {
-            address,
-            client: Client::new(address, &self.authority),
-            child: starting.child,
-            log: starting.log,
-        }
-    }
-
-    /// Starts a node that shall not come up, and gives what it said when it ended.
-    pub async fn refused(&self, name: &str, setup: Setup) -> (ExitStatus, String) {
-        let mut starting = self.start(name, &setup);
-        let status = eventually("the node ends", || {
-            let ended = starting.child.try_wait().expect("it can be asked");
-            async move { ended }
-        })
-        .await;
-        (status, read(&starting.log))
-    }
-
-    /// Moves the clock of all nodes on, to so long after the machine's.
-    pub fn set_clock(&self, ahead: Ttl) {
-        let (clock, new) = (self.clock(), self.folder.path().join("clock.new"));
-        fs::write(&new, ahead.micros().to_string()).expect("it is written");
-        fs::rename(&new, &clock).expect("it is renamed");
-    }
-
-    /// Runs a command of the server on this cluster, such as `check`.
-    pub fn run(&self, command: &str) -> Output {
-        let config = self.configure("a", &self.database);
-        let output = self.command(command, &config).output();
-        output.expect("the built server runs")
-    }
-
-    fn start(&self, name: &str, setup: &Setup) -> Starting {
-        let database = setup.database.as_deref().unwrap_or(&self.database);
-        let config = self.configure(name, database);
-        let log = self.folder.path().join(format!("{name}.log"));
-        let file = File::create(&log).expect("a log");
-        let child = self
-            .command("serve", &config)
-            .args(&setup.arguments)
-            .env("COFFER_FAILPOINTS", &setup.failpoints)
-            .stderr(file)
-            .spawn();
-        Starting {
-            child: child.expect("the built server runs"),
-            log,
-        }
-    }
-
-    fn configure(&self, name: &str, database: &str) -> PathBuf {
-        let path = self.folder.path().join(format!("{name}.toml"));
-        // A state directory is a node's own; key, certificate and seal are the cluster's.
-        let text = format!(
-            "listen = \"127.0.0.1:0\"\nnode = \"{name}\"\nstate_dir = \"{name}\"\n\
-             [database]\nurl = \"{database}\"\nreaders = 4\n\
-             [tls]\ncertificate = \"certificate.pem\"\nkey = \"key.pem\"\n\
-             [seal]\nkind = \"file\"\nfile = \"root.key\"\n"
-        );
-        write_private(&path, &text);
-        path
-    }
-
-    fn command(&self, command: &str, config: &Path) -> Command {
-        let mut server = Command::new(SERVER);
-        server
-            .arg(command)
-            .arg("--config")
-            .arg(config)
-            .env("COFFER_CLOCK_FILE", self.clock())
-            .env("COFFER_ACCEPT_FSYNC_OFF", "1")
-            .env_remove("COFFER_DATABASE_URL")
-            .env_remove("COFFER_FAILPOINTS")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        server
-    }
-
-    fn clock(&self) -> PathBuf {
-        self.folder.path().join("clock")
-    }
+/// What a process has printed on stderr.
+#[derive(Default)]
+struct Said {
+    lines: Mutex<Vec<String>>,
+    closed: AtomicBool,
 }
 
-/// A process that may become a node.
-struct Starting {
-    child: Child,
-    log: PathBuf,
+/// A server that did not start, or has ended: its exit code and its last words.
+#[derive(Debug)]
+pub struct Ended {
+    /// The exit code; nothing when a signal ended it.
+    pub code: Option<i32>,
+    /// The last line on stderr.
+    pub sentence: String,
 }
 
 impl Node {
-    /// The process.
-    pub fn process(&self) -> u32 {
-        self.child.id()
+    /// Starts a server, and waits until it listens, or has ended.
+    pub async fn spawn(
+        mut command: Command,
+        points: PathBuf,
+        authority: &str,
+    ) -> Result<Self, Ended> {
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("it starts");
+        let (pid, stderr) = (child.id(), child.stderr.take().expect("a pipe"));
+        let said = Arc::new(Said::default());
+        let hearing = Arc::clone(&said);
+        std::thread::spawn(move || hearing.hear(stderr));
+        let child = Mutex::new(child);
+        let address = eventually("a node listens, or ends", || async {
+            match said.find(address) {
+                Some(address) => Some(Ok(address)),
+                None => said.ended(&child).map(Err),
+            }
+        });
+        let address = address.await?.parse().expect("an address");
+        Ok(Self {
+            child,
+            pid,
+            said,
+            points,
+            client: Client::new(address, authority),
+        })
     }
 
-    /// Ends it as `kill -9` does, and waits for its end.
-    pub fn kill(mut self) {
-        self.child.kill().expect("it can be killed");
-        self.child.wait().expect("it can be waited for");
+    /// Arms points of the running node, from the next one that it passes.
+    pub fn arm(&self, points: &str) {
+        replace(&self.points, points);
     }
 
-    /// Tells it to stop, and waits for its end.
-    pub async fn stop(mut self) -> ExitStatus {
-        self.signal("TERM");
+    /// Waits until an armed point was met.
+    pub async fn met(&self, point: &str) {
+        let hit = format!("failpoint {point}: ");
+        let seen = || async { self.has_said(&hit).then_some(()) };
+        eventually(&hit, seen).await;
+    }
+
+    /// Whether a line that it printed holds this.
+    pub fn has_said(&self, part: &str) -> bool {
+        self.said
+            .find(|line| line.contains(part).then_some(()))
+            .is_some()
+    }
+
+    /// Ends it as `kill -9` does, and waits for that.
+    pub async fn kill(&self) {
+        self.signal("-KILL");
+        self.ended().await;
+    }
+
+    /// Stops it as SIGSTOP does, and waits until it stands.
+    pub async fn stop(&self) {
+        self.signal("-STOP");
+        self.stopped().await;
+    }
+
+    /// Waits until it stands.
+    pub async fn stopped(&self) {
+        let stat = format!("/proc/{}/stat", self.pid);
+        eventually("a node stands", || async {
+            let stat = std::fs::read_to_string(&stat).ok()?;
+            let (_, rest) = stat.rsplit_once(") ")?;
+            rest.starts_with('T').then_some(())
+        })
+        .await;
+    }
+
+    /// Lets it go on; a task that is held goes on as well.
+    pub fn go_on(&self) {
+        self.signal("-CONT");
+    }
+
+    /// Tells it to end, and waits for that.
+    pub async fn end(self) -> Ended {
+        self.signal("-TERM");
         self.ended().await
     }
 
-    /// Waits until it ends by itself.
-    pub async fn ended(&mut self) -> ExitStatus {
-        eventually("the node ends", || {
-            let ended = self.child.try_wait().expect("it can be asked");
-            async move { ended }
-        })
-        .await
-    }
-
-    /// Stands still (SIGSTOP) until [`Self::go_on`].
-    pub fn stand_still(&self) {
-        self.signal("STOP");
-    }
-
-    /// Goes on after [`Self::stand_still`].
-    pub fn go_on(&self) {
-        self.signal("CONT");
-    }
-
-    /// What it has written into its log, its failpoints included.
-    pub fn log(&self) -> String {
-        read(&self.log)
-    }
-
-    /// Whether a failpoint was met; a test fails that never meets the one it has armed.
-    pub fn has_met(&self, point: &str) -> bool {
-        self.log().contains(&format!("failpoint {point}: "))
+    /// Waits until it has ended.
+    pub async fn ended(&self) -> Ended {
+        eventually("a node ends", || async { self.said.ended(&self.child) }).await
     }
 
     fn signal(&self, signal: &str) {
-        let process = self.process().to_string();
-        let sent = Command::new("kill").args(["-s", signal, &process]).status();
-        assert!(sent.is_ok_and(|status| status.success()), "no {signal}");
+        let mut kill = Command::new("kill");
+        let sent = kill.args([signal, &self.pid.to_string()]).status();
+        assert!(sent.expect("kill runs").success(), "{signal}");
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let mut child = self.child.lock().unwrap_or_else(|lock| lock.into_inner());
+        // It may have ended by itself.
+        let _ = child.kill();
+        let _ = child.wait();
     }
 }
 
@@ -249,34 +151,47 @@ impl Deref for Node {
     }
 }
 
-impl Drop for Node {
-    fn drop(&mut self) {
-        // It may have ended long ago; then there is nothing to kill.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+impl Said {
+    fn hear(&self, stderr: ChildStderr) {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            self.lines.lock().expect("no panic").push(line);
+        }
+        self.closed.store(true, Ordering::Release);
+    }
+
+    fn find<T>(&self, look: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let lines = self.lines.lock().expect("no panic");
+        lines.iter().find_map(|line| look(line))
+    }
+
+    /// How it ended, once it has and its last line was heard.
+    fn ended(&self, child: &Mutex<Child>) -> Option<Ended> {
+        if !self.closed.load(Ordering::Acquire) {
+            return None;
+        }
+        let status = child.lock().expect("no panic").try_wait();
+        let status = status.expect("a child")?;
+        let last = self.lines.lock().expect("no panic").last().cloned();
+        Some(Ended {
+            code: status.code(),
+            sentence: last.unwrap_or_default(),
+        })
     }
 }
 
-/// What a command that has ended said.
-pub fn said(output: &Output) -> String {
-    let (out, err) = (&output.stdout, &output.stderr);
-    format!(
-        "{}{}",
-        String::from_utf8_lossy(out),
-        String::from_utf8_lossy(err)
-    )
+fn address(line: &str) -> Option<String> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    (line["message"] == "listening").then(|| line["address"].as_str().map(str::to_owned))?
 }
 
-/// The address in a log's line that says where a server listens.
-fn listening(log: &Path) -> Option<SocketAddr> {
-    let text = read(log);
-    let events = text
-        .lines()
-        .filter_map(|line| serde_json::from_str(line).ok());
-    let mut events = events.filter(|event: &serde_json::Value| event["message"] == "listening");
-    events.next()?["address"].as_str()?.parse().ok()
+/// Output as text.
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn read(log: &Path) -> String {
-    fs::read_to_string(log).unwrap_or_default()
+/// Replaces a file by renaming, so that it is never read half written.
+pub fn replace(path: &Path, content: &str) {
+    let new = path.with_extension("new");
+    std::fs::write(&new, content).expect("a file is written");
+    std::fs::rename(&new, path).expect("a file is renamed");
 }

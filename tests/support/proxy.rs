@@ -1,5 +1,5 @@
 //! A TCP proxy between a node and its PostgreSQL that cuts, holds or swallows from a given moment on.
-//! The moment is chosen by the test, or by a statement on its way to the server, such as `COMMIT`.
+//! The moment is chosen by the test, or by bytes on their way to the server, such as `COMMIT`.
 //!
 //! Invariant: it never changes or reorders a byte that it passes on.
 
@@ -10,8 +10,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-
-use super::statements::Statements;
 
 /// What happens to bytes and connections from now on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,24 +24,10 @@ pub enum Mode {
     Cut,
 }
 
-/// The mode, and how often connections were cut: nobody misses a cut that is over at once.
-#[derive(Clone, Copy)]
-struct State {
-    mode: Mode,
-    cuts: u64,
-}
-
-impl State {
-    fn turn(&mut self, mode: Mode) {
-        self.mode = mode;
-        self.cuts += u64::from(mode == Mode::Cut);
-    }
-}
-
-/// When a statement that holds this goes to the server, the mode changes: before it is passed on, or after.
+/// When bytes like these go to the server, the mode changes: before they are passed on, or after.
 #[derive(Clone)]
 struct Trigger {
-    statement: Vec<u8>,
+    pattern: Vec<u8>,
     passed_on: bool,
     mode: Mode,
 }
@@ -52,8 +36,23 @@ struct Trigger {
 pub struct Proxy {
     /// Where it listens, on loopback.
     pub address: SocketAddr,
-    state: Arc<watch::Sender<State>>,
+    state: Arc<State>,
     trigger: Arc<Mutex<Option<Trigger>>>,
+}
+
+/// The mode, and how often connections were cut: a cut is not missed when the mode changes again at once.
+struct State {
+    mode: watch::Sender<Mode>,
+    cuts: watch::Sender<u64>,
+}
+
+impl State {
+    fn set(&self, mode: Mode) {
+        self.mode.send_replace(mode);
+        if mode == Mode::Cut {
+            self.cuts.send_modify(|cuts| *cuts += 1);
+        }
+    }
 }
 
 impl Proxy {
@@ -64,10 +63,10 @@ impl Proxy {
             .expect("a port is free");
         let proxy = Self {
             address: listener.local_addr().expect("it is bound"),
-            state: Arc::new(watch::Sender::new(State {
-                mode: Mode::Pass,
-                cuts: 0,
-            })),
+            state: Arc::new(State {
+                mode: watch::Sender::new(Mode::Pass),
+                cuts: watch::Sender::new(0),
+            }),
             trigger: Arc::default(),
         };
         let (state, trigger) = (Arc::clone(&proxy.state), Arc::clone(&proxy.trigger));
@@ -104,30 +103,30 @@ impl Proxy {
 
     /// Changes the mode now.
     pub fn set(&self, mode: Mode) {
-        self.state.send_modify(|state| state.turn(mode));
+        self.state.set(mode);
     }
 
-    /// Changes the mode when a statement that holds this comes by: once, before it is passed on.
-    pub fn set_before(&self, statement: &str, mode: Mode) {
-        self.arm(statement, false, mode);
+    /// Changes the mode when `pattern` comes by on its way to the server: once, before it is passed on.
+    pub fn set_before(&self, pattern: &[u8], mode: Mode) {
+        self.arm(pattern, false, mode);
     }
 
-    /// Changes the mode when a statement that holds this has gone to the server: once.
-    pub fn set_after(&self, statement: &str, mode: Mode) {
-        self.arm(statement, true, mode);
+    /// Changes the mode when `pattern` has gone to the server: once.
+    pub fn set_after(&self, pattern: &[u8], mode: Mode) {
+        self.arm(pattern, true, mode);
     }
 
     /// Waits until the mode is this one: until a trigger has met its moment.
     pub async fn reached(&self, mode: Mode) {
-        let mut states = self.state.subscribe();
-        let met = states.wait_for(|now| now.mode == mode);
+        let mut modes = self.state.mode.subscribe();
+        let met = modes.wait_for(|now| *now == mode);
         let met = tokio::time::timeout(super::PATIENCE, met).await;
         met.expect("the moment comes").expect("the proxy runs");
     }
 
-    fn arm(&self, statement: &str, passed_on: bool, mode: Mode) {
+    fn arm(&self, pattern: &[u8], passed_on: bool, mode: Mode) {
         let trigger = Trigger {
-            statement: statement.as_bytes().to_vec(),
+            pattern: pattern.to_vec(),
             passed_on,
             mode,
         };
@@ -141,46 +140,48 @@ type Triggers = Option<Arc<Mutex<Option<Trigger>>>>;
 async fn carry(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
-    (state, triggers): (Arc<watch::Sender<State>>, Triggers),
+    (state, triggers): (Arc<State>, Triggers),
     gone: Arc<watch::Sender<bool>>,
 ) {
-    let (mut states, mut ended) = (state.subscribe(), gone.subscribe());
-    let begun = *states.borrow();
+    let (mut modes, mut cuts) = (state.mode.subscribe(), state.cuts.subscribe());
+    let mut ended = gone.subscribe();
     let mut bytes = vec![0; 64 << 10];
-    let mut statements = Statements::default();
-    while begun.mode != Mode::Cut {
+    loop {
         let count = tokio::select! {
-            _ = states.wait_for(|now| now.cuts != begun.cuts) => break,
+            _ = modes.wait_for(|mode| *mode == Mode::Cut) => break,
+            _ = cuts.changed() => break,
             _ = ended.wait_for(|ended| *ended) => break,
             count = from.read(&mut bytes) => count,
         };
         let Ok(count @ 1..) = count else { break };
         let met = triggers.as_ref().and_then(|trigger| {
-            let run = statements.run_by(&bytes[..count]);
             let mut trigger = trigger.lock().expect("no panic under the lock");
-            trigger.take_if(|trigger| run.iter().any(|text| holds(text, &trigger.statement)))
+            trigger.take_if(|trigger| holds(&bytes[..count], &trigger.pattern))
         });
         if let Some(trigger) = met.as_ref().filter(|trigger| !trigger.passed_on) {
-            state.send_modify(|state| state.turn(trigger.mode));
+            state.set(trigger.mode);
         }
-        let going_on = states.wait_for(|now| now.mode != Mode::Hold || now.cuts != begun.cuts);
-        let Ok(now) = going_on.await.map(|now| *now) else {
+        let going_on = modes.wait_for(|mode| *mode != Mode::Hold).await;
+        let Ok(now) = going_on.map(|mode| *mode) else {
             break;
         };
-        if now.cuts != begun.cuts {
+        if cuts.has_changed().unwrap_or(true) {
             break;
         }
-        let swallowed = now.mode == Mode::SwallowAnswers && triggers.is_none();
+        let swallowed = now == Mode::SwallowAnswers && triggers.is_none();
+        if now == Mode::Cut {
+            break;
+        }
         if !swallowed && to.write_all(&bytes[..count]).await.is_err() {
             break;
         }
         if let Some(trigger) = met.filter(|trigger| trigger.passed_on) {
-            state.send_modify(|state| state.turn(trigger.mode));
+            state.set(trigger.mode);
         }
     }
     gone.send_replace(true);
 }
 
-fn holds(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|window| window == part)
+fn holds(bytes: &[u8], pattern: &[u8]) -> bool {
+    bytes.windows(pattern.len()).any(|window| window == pattern)
 }

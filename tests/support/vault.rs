@@ -3,14 +3,16 @@
 //!
 //! Invariant: a story reaches Coffer over HTTPS alone, like everybody.
 
+use std::net::SocketAddr;
 use std::ops::Deref;
+use std::path::Path;
 use std::sync::Arc;
 
 use coffer::clock::Clock;
 use coffer::crypto::{Keyring, RootKey};
 use coffer::door::{self, Door, Founding, Starting, StateDir};
 use coffer::entropy::SystemEntropy;
-use coffer::http::tls::Certificates;
+use coffer::http::tls::{CertificateFiles, Certificates};
 use coffer::http::{App, NodeFacts, server};
 use coffer::jobs;
 use coffer::model::{ClusterId, Ttl};
@@ -22,8 +24,6 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::client::{Client, Token};
-use super::eventually;
-use super::files::certificate;
 use super::postgres;
 use super::records::Records;
 
@@ -73,6 +73,7 @@ pub struct TestVault {
 /// A server in this process.
 struct Running {
     client: Client,
+    address: SocketAddr,
     door: Door,
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
@@ -181,6 +182,16 @@ impl TestVault {
         let export = self.get("/audit/export", &self.root).await.is(200);
         Records::of_export(&export.text())
     }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.running.address
+    }
+
+    /// The authority that its certificate is signed by, as a file.
+    pub fn authority(&self) -> std::path::PathBuf {
+        self.ground.folder.path().join("certificate.pem")
+    }
 }
 
 impl Deref for TestVault {
@@ -194,11 +205,7 @@ impl Deref for TestVault {
 impl Ground {
     async fn store(&self) -> Store {
         let settings = postgres::settings(self.url.clone());
-        // The last server's tasks may hold the lock for a moment longer than the server.
-        let store = eventually("the store is free", || async {
-            Store::open(&settings).await.ok()
-        })
-        .await;
+        let store = Store::open(&settings).await.expect("the store opens");
         store.migrate().await.expect("the store migrates");
         store
     }
@@ -269,6 +276,7 @@ impl Ground {
         let server = tokio::spawn(server::serve(listener, tls, app, stopped));
         Running {
             client: Client::new(address, &authority),
+            address,
             door,
             stop,
             server,
@@ -292,4 +300,26 @@ impl Running {
 /// One for all vaults: it is bound into everything, and chosen by nobody.
 const fn cluster() -> ClusterId {
     ClusterId::from_bytes(*b"a story's vault.")
+}
+
+/// A certificate that is its own authority, and its key, as files.
+pub fn certificate(folder: &Path) -> (CertificateFiles, String) {
+    let names = vec!["127.0.0.1".to_owned()];
+    let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
+    let files = CertificateFiles {
+        certificate: folder.join("certificate.pem"),
+        key: folder.join("key.pem"),
+    };
+    std::fs::write(&files.certificate, made.cert.pem()).expect("it is written");
+    write_private(&files.key, &made.signing_key.serialize_pem());
+    (files, made.cert.pem())
+}
+
+fn write_private(path: &Path, text: &str) {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = std::fs::OpenOptions::new();
+    let options = options.create(true).truncate(true).write(true).mode(0o600);
+    let mut file = options.open(path).expect("a file");
+    file.write_all(text.as_bytes()).expect("it is written");
 }
