@@ -14,6 +14,9 @@ mod armed {
 
     use super::Injected;
 
+    /// Names a file that arms points of a built server while it runs: read at the next point that is passed, then removed.
+    const FILE_VARIABLE: &str = "COFFER_FAILPOINTS_FILE";
+
     /// What an armed point does.
     #[derive(Clone, Copy, PartialEq, Eq, Debug)]
     pub enum Act {
@@ -25,7 +28,7 @@ mod armed {
         Fail,
         /// Is taken as true by [`super::planted`].
         Plant,
-        /// Waits in [`pause`] until [`release`]d.
+        /// Waits in [`pause`] until [`release`]d, or until the process is sent SIGCONT.
         Hold,
     }
 
@@ -40,9 +43,11 @@ mod armed {
     static POINTS: LazyLock<Mutex<HashMap<String, Armed>>> = LazyLock::new(|| {
         // `COFFER_FAILPOINTS=name=kill,name=fail:skip:times`
         let text = std::env::var("COFFER_FAILPOINTS").unwrap_or_default();
-        let points = text.split(',').filter_map(parse).collect();
-        Mutex::new(points)
+        Mutex::new(text.split(',').filter_map(parse).collect())
     });
+
+    static FILE: LazyLock<Option<std::ffi::OsString>> =
+        LazyLock::new(|| std::env::var_os(FILE_VARIABLE));
 
     fn parse(entry: &str) -> Option<(String, Armed)> {
         let (name, act) = entry.split_once('=')?;
@@ -63,6 +68,12 @@ mod armed {
 
     fn take(name: &str) -> Option<Act> {
         let mut points = POINTS.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = &*FILE
+            && let Ok(text) = std::fs::read_to_string(file)
+        {
+            let _ = std::fs::remove_file(file);
+            points.extend(text.trim().split(',').filter_map(parse));
+        }
         let armed = points.get_mut(name)?;
         if armed.skip > 0 {
             armed.skip -= 1;
@@ -92,7 +103,7 @@ mod armed {
         eprintln!("failpoint {name}: {act:?}");
         match act {
             Act::Kill => signal("-KILL"),
-            Act::Stop => signal("-STOP"),
+            Act::Stop => stop(),
             Act::Fail => return Err(Injected),
             Act::Plant | Act::Hold => {}
         }
@@ -105,17 +116,36 @@ mod armed {
     /// A place where a test may also hold one task while others go on.
     pub async fn pause(name: &'static str) {
         let Some(act) = take(name) else { return };
+        // Listened for before the hit is printed: who reads the line may send it at once.
+        let continued = continued();
         eprintln!("failpoint {name}: {act:?}");
         match act {
             Act::Kill => signal("-KILL"),
-            Act::Stop => signal("-STOP"),
+            Act::Stop => stop(),
             Act::Hold => {
                 let mut released = HELD.subscribe();
                 let before = *released.borrow_and_update();
                 // The sender lives for as long as the process: waiting cannot fail.
-                let _ = released.wait_for(|count| *count > before).await;
+                tokio::select! {
+                    _ = released.wait_for(|count| *count > before) => {}
+                    () = continued => {}
+                }
             }
             Act::Fail | Act::Plant => {}
+        }
+    }
+
+    /// Waits for SIGCONT, which is how a test in another process releases.
+    fn continued() -> impl Future<Output = ()> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let heard = signal(SignalKind::from_raw(libc::SIGCONT));
+        async move {
+            match heard {
+                Ok(mut heard) => {
+                    heard.recv().await;
+                }
+                Err(_) => std::future::pending().await,
+            }
         }
     }
 
@@ -127,6 +157,25 @@ mod armed {
     /// Whether a fault is planted here.
     pub fn planted(name: &'static str) -> bool {
         take(name) == Some(Act::Plant)
+    }
+
+    /// Stops here and nowhere later: another thread may take the signal, and this one would run on until it does.
+    fn stop() {
+        signal("-STOP");
+        while is_stop_pending() {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Whether SIGSTOP is on its way to this process (proc(5): `ShdPnd`, a mask in hexadecimal). Once a thread has taken
+    /// it, all of them stop before they are back from the kernel.
+    fn is_stop_pending() -> bool {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let mask = status
+            .lines()
+            .find_map(|line| line.strip_prefix("ShdPnd:"))
+            .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        mask.is_some_and(|mask| mask >> (libc::SIGSTOP - 1) & 1 == 1)
     }
 
     fn signal(signal: &str) {

@@ -8,5 +8,8 @@ mod api;
 mod architecture;
 mod bundle;
 mod compile;
+mod ledger;
 mod matrix;
+mod nodes;
+mod operations;
 mod support;

@@ -119,6 +119,10 @@ impl LogReader {
             return Err(Refusal::Tampered);
         }
         for row in rows {
+            // What others have recorded since the head lies behind it, and has its own.
+            if tree.size() == size {
+                break;
+            }
             let skipped = tree
                 .size()
                 .checked_sub(row.first)
@@ -210,6 +214,9 @@ impl Door {
             let rows = rows.map_err(|_| Refusal::Unavailable(STORE_LOST))?;
             let before = at;
             for row in rows {
+                if at == size {
+                    break;
+                }
                 let skipped = at.checked_sub(row.first).ok_or(Refusal::Tampered)?;
                 let opened =
                     Opened::open(&self.shared.keys, &row).map_err(|_| Refusal::Tampered)?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 
 use coffer_audit_log::{VerifierKey, open_note};
+use tokio::sync::Mutex;
 
 use super::Door;
 use super::cache::Cache;
@@ -80,17 +81,18 @@ pub async fn start(starting: Starting) -> Result<Door, StartError> {
         Some(entry) => entry.id,
         None => StreamId::new(starting.clock.now(), id_bytes(&*starting.entropy)),
     };
-    let (owned, stale_clock) = match entry {
+    let (owned, stale, stale_clock) = match entry {
         Some(entry) => {
             state.keep_boot(boot).map_err(told)?;
             let taken = claim(&starting, &verifier, entry, before, boot).await?;
-            let stale = check_kept(&starting, &verifier, &taken)?;
+            let stale = check_kept(&starting, &verifier, Some(&taken))?;
             let stale_clock = check_clock(&starting, taken.last)?;
-            (Some((taken, stale)), stale_clock)
+            (Some(taken), stale, stale_clock)
         }
         None => {
+            let stale = check_kept(&starting, &verifier, None)?;
             state.keep_boot(boot).map_err(told)?;
-            (None, false)
+            (None, stale, false)
         }
     };
     let Starting {
@@ -103,7 +105,7 @@ pub async fn start(starting: Starting) -> Result<Door, StartError> {
     } = starting;
     let last = owned
         .as_ref()
-        .map_or(Timestamp::from_micros(0), |(taken, _)| taken.last);
+        .map_or(Timestamp::from_micros(0), |taken| taken.last);
     let main = store.writer().await?;
     let shared = Arc::new(Shared {
         store,
@@ -124,26 +126,25 @@ pub async fn start(starting: Starting) -> Result<Door, StartError> {
         counted: super::counted::Counted::default(),
         strangers: super::strangers::Strangers::default(),
     });
-    let door = Door {
-        shared: Arc::clone(&shared),
-    };
-    let ledger = match owned {
-        Some((taken, stale)) => {
+    let door = Arc::clone(&shared);
+    let mut ledger = match owned {
+        Some(taken) => {
             let standing = (taken.row.epoch, taken.tree, taken.row.head, taken.last);
-            let mut ledger = Ledger::new(shared, Arc::clone(&state_dir), main, standing);
-            if stale {
-                ledger.add_matter(matter(&ledger, "rollback-accepted", []));
-            }
-            if stale_clock {
-                ledger.add_matter(matter(&ledger, "clock-accepted", []));
-            }
-            ledger
+            Ledger::new(shared, Arc::clone(&state_dir), main, standing)
         }
         None => joining::found_stream(shared, &state_dir, main, &node).await?,
     };
+    if stale {
+        ledger.add_matter(matter(&ledger, "rollback-accepted", []));
+    }
+    if stale_clock {
+        ledger.add_matter(matter(&ledger, "clock-accepted", []));
+    }
     state_dir.keep_node(&node).map_err(told)?;
-    tokio::spawn(ledger.run());
-    Ok(door)
+    Ok(Door {
+        shared: door,
+        ledger: Arc::new(Mutex::new(Some(tokio::spawn(ledger.run())))),
+    })
 }
 
 fn node_name(starting: &Starting) -> Result<Name, StartError> {
@@ -187,11 +188,11 @@ async fn read_cluster(starting: &Starting) -> Result<(Cluster, Stamp), StartErro
     Ok((cluster, found.at))
 }
 
-/// Whether the stream is older than the head this node has kept, and that was accepted.
+/// Whether the stream is older than the head this node has kept, or not there any more, and that was accepted.
 fn check_kept(
     starting: &Starting,
     verifier: &VerifierKey,
-    taken: &Taken,
+    taken: Option<&Taken>,
 ) -> Result<bool, StartError> {
     let Some(note) = starting.state_dir.head().map_err(told)? else {
         return Ok(false);
@@ -200,10 +201,13 @@ fn check_kept(
     let Ok(kept) = open_note(&note, verifier) else {
         return Ok(false);
     };
-    let other = kept.origin.stream.as_str() != taken.row.id.to_string();
-    let behind = taken.tree.size() < kept.size
-        || (taken.tree.size() == kept.size && taken.tree.root() != kept.root);
-    if other || !behind {
+    // A stream that this node wrote and that is not its own in this database: it is from before the node joined.
+    let same = taken.filter(|taken| kept.origin.stream.as_str() == taken.row.id.to_string());
+    let behind = same.is_none_or(|taken| {
+        taken.tree.size() < kept.size
+            || (taken.tree.size() == kept.size && taken.tree.root() != kept.root)
+    });
+    if !behind {
         return Ok(false);
     }
     if starting.accept_rollback {
@@ -211,7 +215,7 @@ fn check_kept(
     }
     Err(StartError(format!(
         "Rollback suspected: the database holds {} records of this node's log, which had {} when it was last seen; restore the newer database, or start with --accept-rollback to go on, which is recorded.",
-        taken.tree.size(),
+        same.map_or(0, |taken| taken.tree.size()),
         kept.size
     )))
 }

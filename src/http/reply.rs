@@ -1,7 +1,7 @@
 //! An answer on its way out: status, headers that every answer carries, and a body that wipes itself.
 //! A body is whole, or a stream that a reader of the log fills; a stream that fails is cut off, so that it is not taken for whole.
 //!
-//! Invariant: no answer leaves without `X-Request-Id`, `no-store` and the other headers of [`respond`].
+//! Invariant: no answer leaves without `X-Request-Id`, `no-store` and the other headers that `respond` sets.
 
 use std::io::{self, Write};
 use std::pin::Pin;
@@ -184,7 +184,7 @@ impl Pieces {
     /// Gives a piece to a client that takes it in time.
     ///
     /// # Errors
-    /// The client is gone, or took nothing for [`PIECE_TIME_MAX`].
+    /// The client is gone, or took nothing for a minute.
     pub async fn send(&self, piece: Bytes) -> Result<(), CutOff> {
         self.give(Some(piece)).await
     }

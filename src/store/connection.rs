@@ -9,9 +9,9 @@ use sqlx::{PgConnection, SqliteConnection};
 
 use super::{Engine, Role, StoreError};
 
-/// How long a find may take before its connection is given up: longer than the server lets it run.
-const FIND_MS: u64 = 35_000;
-const _: () = assert!(FIND_MS > super::postgres::STATEMENT_MS);
+/// How long an answer may take before its connection is given up: longer than the server lets a statement run.
+const ANSWER_MS: u64 = 35_000;
+const _: () = assert!(ANSWER_MS > super::postgres::STATEMENT_MS);
 
 /// The two databases.
 pub(super) enum Conn {
@@ -22,7 +22,7 @@ pub(super) enum Conn {
 /// A connection, with everything that can be found through it.
 pub struct Connection {
     pub(super) conn: Conn,
-    /// How long a find may take, on a connection that only reads.
+    /// How long an answer may take: on every connection to a server, and on a SQLite connection that only reads.
     pub(super) time_max: Option<Duration>,
     /// Whether the last statement ended well; false while one runs.
     pub(super) usable: bool,
@@ -48,8 +48,9 @@ macro_rules! on {
     };
 }
 
-/// All rows of a statement, run to its very end: a script's COMMIT comes after its rows. What a reader asks must be
-/// answered in time; nothing that may commit is ever cut short.
+/// All rows of a statement, run to its very end: a script's COMMIT comes after its rows. A server must answer in time,
+/// since a peer that is gone without a word never would; the connection is then lost, and what was on its way is unknown
+/// until a claim tells. Nothing that SQLite may commit is ever cut short.
 macro_rules! rows {
     ($connection:expr, $columns:ty, $sql:expr $(, $bind:expr)* $(,)?) => {{
         let connection: &mut crate::store::Connection = $connection;
@@ -71,8 +72,13 @@ macro_rules! run {
     ($connection:expr, $sql:expr $(, $bind:expr)* $(,)?) => {{
         let connection: &mut crate::store::Connection = $connection;
         connection.begin_statement()?;
+        let time_max = connection.time_max;
         let changed: Result<u64, sqlx::Error> = on!(connection, |conn| {
-            sqlx::query($sql)$(.bind($bind))*.execute(conn).await.map(|done| done.rows_affected())
+            let work = async { sqlx::query($sql)$(.bind($bind))*.execute(conn).await.map(|done| done.rows_affected()) };
+            match time_max {
+                None => work.await,
+                Some(time) => tokio::time::timeout(time, work).await.unwrap_or(Err(sqlx::Error::PoolTimedOut)),
+            }
         });
         connection.end_statement(changed)
     }};
@@ -82,7 +88,11 @@ pub(super) use {on, rows, run};
 
 impl Connection {
     pub(super) fn new(conn: Conn, role: Role) -> Self {
-        let time_max = (role == Role::Reader).then_some(Duration::from_millis(FIND_MS));
+        let bounded = match conn {
+            Conn::Postgres(_) => role != Role::Migrator,
+            Conn::Sqlite(_) => role == Role::Reader,
+        };
+        let time_max = bounded.then_some(Duration::from_millis(ANSWER_MS));
         Self {
             conn,
             time_max,

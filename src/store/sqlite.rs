@@ -60,7 +60,7 @@ impl Sqlite {
         let options = self.options.clone();
         let options = match role {
             Role::Reader => options.pragma("query_only", "ON"),
-            Role::Writer | Role::Migrator => options,
+            Role::Writer | Role::Migrator => bounded(options),
         };
         let mut conn = SqliteConnection::connect_with(&options).await?;
         let (journal, synchronous): (String, i64) =
@@ -73,6 +73,15 @@ impl Sqlite {
         }
         Ok(conn)
     }
+}
+
+/// A test fills the disk: `COFFER_SQLITE_PAGES_MAX` is how far the file may grow. Nothing of it is in a release build.
+fn bounded(options: SqliteConnectOptions) -> SqliteConnectOptions {
+    #[cfg(debug_assertions)]
+    if let Ok(pages) = std::env::var("COFFER_SQLITE_PAGES_MAX") {
+        return options.pragma("max_page_count", pages);
+    }
+    options
 }
 
 const SETTINGS: &str = "

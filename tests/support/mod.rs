@@ -5,6 +5,8 @@
 
 pub mod built;
 pub mod client;
+pub mod cluster;
+pub mod node;
 pub mod postgres;
 pub mod proxy;
 pub mod records;

@@ -36,8 +36,23 @@ struct Trigger {
 pub struct Proxy {
     /// Where it listens, on loopback.
     pub address: SocketAddr,
-    mode: Arc<watch::Sender<Mode>>,
+    state: Arc<State>,
     trigger: Arc<Mutex<Option<Trigger>>>,
+}
+
+/// The mode, and how often connections were cut: a cut is not missed when the mode changes again at once.
+struct State {
+    mode: watch::Sender<Mode>,
+    cuts: watch::Sender<u64>,
+}
+
+impl State {
+    fn set(&self, mode: Mode) {
+        self.mode.send_replace(mode);
+        if mode == Mode::Cut {
+            self.cuts.send_modify(|cuts| *cuts += 1);
+        }
+    }
 }
 
 impl Proxy {
@@ -48,10 +63,13 @@ impl Proxy {
             .expect("a port is free");
         let proxy = Self {
             address: listener.local_addr().expect("it is bound"),
-            mode: Arc::new(watch::Sender::new(Mode::Pass)),
+            state: Arc::new(State {
+                mode: watch::Sender::new(Mode::Pass),
+                cuts: watch::Sender::new(0),
+            }),
             trigger: Arc::default(),
         };
-        let (mode, trigger) = (Arc::clone(&proxy.mode), Arc::clone(&proxy.trigger));
+        let (state, trigger) = (Arc::clone(&proxy.state), Arc::clone(&proxy.trigger));
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let Ok(server) = TcpStream::connect(&server).await else {
@@ -62,8 +80,8 @@ impl Proxy {
                 let (from_client, to_client) = client.into_split();
                 let (from_server, to_server) = server.into_split();
                 let (up, down) = (
-                    (Arc::clone(&mode), Some(Arc::clone(&trigger))),
-                    (Arc::clone(&mode), None),
+                    (Arc::clone(&state), Some(Arc::clone(&trigger))),
+                    (Arc::clone(&state), None),
                 );
                 let gone = Arc::new(watch::Sender::new(false));
                 tokio::spawn(carry(from_client, to_server, up, Arc::clone(&gone)));
@@ -85,7 +103,7 @@ impl Proxy {
 
     /// Changes the mode now.
     pub fn set(&self, mode: Mode) {
-        self.mode.send_replace(mode);
+        self.state.set(mode);
     }
 
     /// Changes the mode when `pattern` comes by on its way to the server: once, before it is passed on.
@@ -100,7 +118,7 @@ impl Proxy {
 
     /// Waits until the mode is this one: until a trigger has met its moment.
     pub async fn reached(&self, mode: Mode) {
-        let mut modes = self.mode.subscribe();
+        let mut modes = self.state.mode.subscribe();
         let met = modes.wait_for(|now| *now == mode);
         let met = tokio::time::timeout(super::PATIENCE, met).await;
         met.expect("the moment comes").expect("the proxy runs");
@@ -122,15 +140,16 @@ type Triggers = Option<Arc<Mutex<Option<Trigger>>>>;
 async fn carry(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
-    (mode, triggers): (Arc<watch::Sender<Mode>>, Triggers),
+    (state, triggers): (Arc<State>, Triggers),
     gone: Arc<watch::Sender<bool>>,
 ) {
-    let mut modes = mode.subscribe();
+    let (mut modes, mut cuts) = (state.mode.subscribe(), state.cuts.subscribe());
     let mut ended = gone.subscribe();
     let mut bytes = vec![0; 64 << 10];
     loop {
         let count = tokio::select! {
             _ = modes.wait_for(|mode| *mode == Mode::Cut) => break,
+            _ = cuts.changed() => break,
             _ = ended.wait_for(|ended| *ended) => break,
             count = from.read(&mut bytes) => count,
         };
@@ -140,12 +159,15 @@ async fn carry(
             trigger.take_if(|trigger| holds(&bytes[..count], &trigger.pattern))
         });
         if let Some(trigger) = met.as_ref().filter(|trigger| !trigger.passed_on) {
-            mode.send_replace(trigger.mode);
+            state.set(trigger.mode);
         }
         let going_on = modes.wait_for(|mode| *mode != Mode::Hold).await;
         let Ok(now) = going_on.map(|mode| *mode) else {
             break;
         };
+        if cuts.has_changed().unwrap_or(true) {
+            break;
+        }
         let swallowed = now == Mode::SwallowAnswers && triggers.is_none();
         if now == Mode::Cut {
             break;
@@ -154,7 +176,7 @@ async fn carry(
             break;
         }
         if let Some(trigger) = met.filter(|trigger| trigger.passed_on) {
-            mode.send_replace(trigger.mode);
+            state.set(trigger.mode);
         }
     }
     gone.send_replace(true);

@@ -59,6 +59,12 @@ impl Records {
         Self(records)
     }
 
+    /// The records of a bundle, which [`coffer_audit_log::verify`] has looked at.
+    pub fn of_bundle(text: &str) -> Self {
+        let lines = text.lines().filter(|line| line.starts_with('{'));
+        Self(lines.map(Record::parse).collect())
+    }
+
     /// All of them, in their order.
     pub fn all(&self) -> &[Record] {
         &self.0

@@ -24,7 +24,6 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::client::{Client, Token};
-use super::eventually;
 use super::postgres;
 use super::records::Records;
 
@@ -206,11 +205,7 @@ impl Deref for TestVault {
 impl Ground {
     async fn store(&self) -> Store {
         let settings = postgres::settings(self.url.clone());
-        // The last server's tasks may hold the lock for a moment longer than the server.
-        let store = eventually("the store is free", || async {
-            Store::open(&settings).await.ok()
-        })
-        .await;
+        let store = Store::open(&settings).await.expect("the store opens");
         store.migrate().await.expect("the store migrates");
         store
     }
@@ -308,7 +303,7 @@ const fn cluster() -> ClusterId {
 }
 
 /// A certificate that is its own authority, and its key, as files.
-fn certificate(folder: &Path) -> (CertificateFiles, String) {
+pub fn certificate(folder: &Path) -> (CertificateFiles, String) {
     let names = vec!["127.0.0.1".to_owned()];
     let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
     let files = CertificateFiles {

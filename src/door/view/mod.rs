@@ -174,7 +174,8 @@ impl View {
     fn note_ahead(&self, at: &Stamp) {
         if matches!(self.source, Source::Cache) {
             let mut relied = self.relied();
-            if relied.ahead.last().map(|last| last.seq) != Some(at.seq) {
+            // The mark as well: two connections may show two histories at one change.
+            if relied.ahead.last() != Some(at) {
                 relied.ahead.push(*at);
             }
         }

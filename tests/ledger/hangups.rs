@@ -1,0 +1,60 @@
+//! Clients that hang up in the middle, by the thousand: what they asked for ends or does not begin, whole, and the places
+//! that they took are given back.
+
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::support::cluster::{Cluster, on_both};
+use crate::support::eventually;
+
+/// Requests that are given up: more than a server answers at once.
+const HANGUPS: usize = 9_000;
+/// Of these at a time.
+const AT_ONCE: usize = 100;
+const SECRETS: usize = 20;
+
+on_both! {
+    async fn hang_ups_by_the_thousand_leave_everything_whole(engine: Engine) {
+        let (cluster, a) = Cluster::with_one(engine).await;
+        for begin in (0..HANGUPS).step_by(AT_ONCE) {
+            let mut giving_up = JoinSet::new();
+            for number in begin..begin + AT_ONCE {
+                let path = format!("/secrets/payments/prod/h{}", number % SECRETS);
+                let body = json!({ "fields": { "v": number.to_string() } });
+                let call = if number % 3 == 0 { a.get(&path, &cluster.root) } else { a.put(&path, body, &cluster.root) };
+                giving_up.spawn(async move {
+                    let mut call = Box::pin(call.sent());
+                    // Polled so many times, and dropped wherever it is then.
+                    for _ in 0..1 + number % 7 {
+                        tokio::select! {
+                            biased;
+                            _ = &mut call => return,
+                            () = tokio::task::yield_now() => {}
+                        }
+                        tokio::time::sleep(std::time::Duration::from_micros(number as u64 % 11 * 100)).await;
+                    }
+                });
+            }
+            giving_up.join_all().await;
+        }
+        let quiet = || async {
+            let before = cluster.bundle(&a).await.all().len();
+            (cluster.bundle(&a).await.all().len() == before + 2).then_some(())
+        };
+        eventually("nothing is on its way", quiet).await;
+        let records = cluster.bundle(&a).await;
+        let mut versions = 0;
+        for number in 0..SECRETS {
+            let secret = format!("payments/prod/h{number}");
+            let written = records.count("app/root", "write", &secret, "allowed") as u64;
+            if written > 0 {
+                assert_eq!(cluster.version(&a, &secret).await, written, "{secret}");
+            }
+            versions += written;
+        }
+        assert!(versions > 0, "nobody was heard before hanging up");
+        assert!(versions < HANGUPS as u64, "nobody hung up in time");
+        assert_eq!(a.end().await.code, Some(0));
+        cluster.check().await;
+    }
+}

@@ -1,0 +1,145 @@
+//! A load of many clients that remember what they were told, and what must be true of a log and a store afterwards.
+//! A request without an answer, or with a 503, may or may not have happened; every other is held to its word.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::support::client::{Answer, Client};
+use crate::support::cluster::Cluster;
+use crate::support::node::Node;
+use crate::support::records::Records;
+
+/// What clients were told: each request's id with its status.
+#[derive(Clone, Default)]
+pub struct Told(Arc<Mutex<Vec<(String, u64)>>>);
+
+impl Told {
+    /// Notes an answer.
+    pub fn note(&self, answer: &Answer) {
+        let id = answer.header("x-request-id").expect("an id").to_owned();
+        let mut told = self.0.lock().expect("no panic");
+        told.push((id, u64::from(answer.status())));
+    }
+
+    /// How many answers there were.
+    pub fn count(&self) -> usize {
+        self.0.lock().expect("no panic").len()
+    }
+
+    /// Each answer but a 503 is in the log, once, as it was said; and nothing is there twice.
+    pub fn is_in(&self, records: &Records) {
+        let mut by_id = HashMap::new();
+        for record in records.all() {
+            let id = record.text("id").expect("an id");
+            let before = by_id.insert(id.to_owned(), record.status());
+            assert_eq!(before, None, "recorded twice: {record:?}");
+        }
+        for (id, status) in self.0.lock().expect("no panic").iter() {
+            if *status != 503 {
+                assert_eq!(by_id.get(id), Some(status), "{id} was answered");
+            }
+        }
+    }
+}
+
+/// Clients that each write rising numbers into a secret of their own, and read it, until they are told to stop or the
+/// server is gone.
+pub struct Load {
+    pub told: Told,
+    running: JoinSet<(String, u64, u64)>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Load {
+    /// Starts so many clients; each makes secrets named after `name`.
+    pub fn start(cluster: &Cluster, node: &Node, name: &str, clients: usize) -> Self {
+        let told = Told::default();
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut running = JoinSet::new();
+        for number in 0..clients {
+            let client = Client::clone(node);
+            let (told, stop, root) = (told.clone(), Arc::clone(&stop), cluster.root.clone());
+            let secret = format!("payments/prod/{name}{number}");
+            running.spawn(async move {
+                let path = format!("/secrets/{secret}");
+                let (mut acknowledged, mut tried) = (0, 0);
+                while !stop.load(Ordering::Acquire) {
+                    tried += 1;
+                    let body = json!({ "fields": { "v": tried.to_string() } });
+                    let Ok(written) = client.put(&path, body, &root).sent().await else {
+                        break;
+                    };
+                    told.note(&written);
+                    if matches!(written.status(), 200 | 201) {
+                        acknowledged = tried;
+                    } else {
+                        assert_eq!(written.status(), 503, "{}", written.text());
+                    }
+                    let Ok(read) = client.get(&path, &root).sent().await else {
+                        break;
+                    };
+                    told.note(&read);
+                    if read.status() == 200 {
+                        let value = number_in(&read);
+                        assert!((acknowledged..=tried).contains(&value), "{secret}: {value}");
+                    } else {
+                        assert!(read.status() == 503 || acknowledged == 0, "{}", read.text());
+                    }
+                }
+                (secret, acknowledged, tried)
+            });
+        }
+        Self {
+            told,
+            running,
+            stop,
+        }
+    }
+
+    /// Lets the clients end, and tells of each secret the last number that was acknowledged and the last that was tried.
+    pub async fn end(self) -> (Told, Vec<(String, u64, u64)>) {
+        self.stop.store(true, Ordering::Release);
+        (self.told, self.running.join_all().await)
+    }
+}
+
+/// Every acknowledged write is there with its record, nothing is there twice, and the log verifies.
+pub async fn holds(cluster: &Cluster, node: &Node, told: &Told, written: &[(String, u64, u64)]) {
+    let mut versions = HashMap::new();
+    for (secret, acknowledged, tried) in written {
+        let read = node.get(&format!("/secrets/{secret}"), &cluster.root).await;
+        if read.status() == 404 && *acknowledged == 0 {
+            versions.insert(secret.as_str(), 0);
+            continue;
+        }
+        let value = number_in(&read);
+        assert!(
+            (*acknowledged..=*tried).contains(&value),
+            "{secret}: {value} of {acknowledged}..={tried}"
+        );
+        versions.insert(
+            secret,
+            read.is(200).json()["version"].as_u64().expect("a number"),
+        );
+    }
+    let records = cluster.bundle(node).await;
+    told.is_in(&records);
+    for (secret, version) in versions {
+        let written = records.count("app/root", "write", secret, "allowed");
+        assert_eq!(
+            written as u64, version,
+            "{secret}: a version for each record, a record for each version"
+        );
+    }
+}
+
+/// The number in a secret's field `v`.
+pub fn number_in(answer: &Answer) -> u64 {
+    let json = answer.json();
+    let value = json["fields"]["v"].as_str().expect("text");
+    value.parse().expect("a number")
+}

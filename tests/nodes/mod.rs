@@ -1,0 +1,14 @@
+//! Two nodes are two processes of the built binary on one PostgreSQL: what the ledger's page promises of them.
+//! The rows about outside calls and about merging segments come with those parts.
+//!
+//! Invariant: nothing here waits for a time to pass, and a point that was never met fails its test.
+
+mod cache;
+mod export;
+mod history;
+mod interleaved;
+mod places;
+mod revoked;
+mod rotation;
+mod starts;
+mod stopped;
