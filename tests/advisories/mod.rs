@@ -4,7 +4,9 @@
 //! Invariant: an attack is answered with an exact status, and leaves everything as it was.
 
 mod callers;
+mod canaries;
 mod floods;
+mod garbage;
 mod leaks;
 mod names;
 mod raw;

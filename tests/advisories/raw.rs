@@ -54,6 +54,21 @@ impl Raw {
         self.0.write_all(bytes).await.is_ok() && self.0.flush().await.is_ok()
     }
 
+    /// Says that nothing more will be sent.
+    pub async fn finish(&mut self) {
+        // Whoever has closed the connection already needs not be told.
+        let _ = self.0.shutdown().await;
+    }
+
+    /// The head of an answer that has no body.
+    pub async fn head(&mut self) -> String {
+        let mut bytes = Vec::new();
+        while !bytes.ends_with(b"\r\n\r\n") {
+            bytes.push(self.0.read_u8().await.expect("the server goes on"));
+        }
+        String::from_utf8(bytes).expect("a head is text")
+    }
+
     /// Everything until the server closes the connection; nothing when it says nothing.
     pub async fn answer(&mut self) -> Option<RawAnswer> {
         let mut bytes = Vec::new();

@@ -128,9 +128,15 @@ impl Call {
     /// With this text, which is said to be JSON.
     #[must_use]
     pub fn text(self, text: &str) -> Self {
+        self.bytes(text.as_bytes().to_vec())
+    }
+
+    /// With these bytes, which are said to be JSON.
+    #[must_use]
+    pub fn bytes(self, bytes: Vec<u8>) -> Self {
         let call = self.header("content-type", "application/json");
         Self {
-            request: call.request.body(text.to_owned()),
+            request: call.request.body(bytes),
         }
     }
 

@@ -1,0 +1,173 @@
+//! Advisories G1 to G5, G8 and G9: every secret of a run of the built server, at its most talkative, is looked for in what
+//! it logged, stored, answered and exported, in every spelling in which others have found theirs.
+//!
+//! Invariant: the scan finds a text that is there to be seen; otherwise it would prove nothing.
+
+mod canary;
+mod song;
+
+use canary::Canary;
+use coffer::store::Engine;
+use reqwest::Method;
+use serde_json::json;
+use song::sing;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+
+use super::leaks::files;
+use crate::support::built::{Opened, PASSPHRASE, Place};
+use crate::support::client::Token;
+
+/// What a scan has found, and where it looked.
+fn assert_nowhere(canaries: &[Canary], places: &[(String, Vec<u8>)]) {
+    for (place, bytes) in places {
+        for canary in canaries {
+            assert!(!canary.is_in(bytes), "{} is in {place}", canary.name);
+        }
+    }
+}
+
+/// Everything that is stored: the database's files, or each row of each table as text.
+async fn stored(place: &Place, engine: Engine) -> Vec<(String, Vec<u8>)> {
+    if engine == Engine::Sqlite {
+        return Vec::new();
+    }
+    let mut connection = PgConnection::connect(place.database())
+        .await
+        .expect("PostgreSQL answers");
+    let tables: Vec<String> =
+        sqlx::query_scalar("SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'")
+            .fetch_all(&mut connection)
+            .await
+            .expect("there are tables");
+    assert!(tables.len() > 5, "{tables:?}");
+    let mut found = Vec::new();
+    for table in tables {
+        let rows = AssertSqlSafe(format!("SELECT t::text FROM {table} t"));
+        let rows: Vec<String> = sqlx::query_scalar(rows)
+            .fetch_all(&mut connection)
+            .await
+            .expect("it is read");
+        found.push((table, rows.join("\n").into_bytes()));
+    }
+    found
+}
+
+async fn canaries_are_found_nowhere(engine: Engine) {
+    let place = Place::found(engine).await;
+    let server = place.serve("one", Opened::ByHand).await;
+    place.unseal("one");
+    crate::support::eventually("the server is ready", || async {
+        (server.open(Method::GET, "/health/ready").await.status() == 204).then_some(())
+    })
+    .await;
+    let body = json!({ "scopes": ["read:shop/**"], "ttl": 3600 });
+    let made = server
+        .post("/tokens", body, &place.root)
+        .await
+        .is(201)
+        .json();
+    let member = |key: &str| made[key].as_str().expect("text").to_owned();
+    let token = Token {
+        text: member("token"),
+        id: member("id"),
+    };
+    let names = [
+        "text", "bytes", "patched", "wrong", "header", "query", "path",
+    ];
+    let mut canaries: Vec<Canary> = (1..)
+        .zip(names)
+        .map(|(number, name)| Canary::new(name, number))
+        .collect();
+    let answers = sing(&server, &place, &canaries, &token).await;
+    server.get("/secrets/shop/dev/stripe", &token).await.is(200);
+
+    let digits = |token: &Token| token.text.rsplit('_').nth(1).expect("digits").to_owned();
+    canaries.push(Canary {
+        name: "the first token",
+        text: digits(&place.root),
+    });
+    canaries.push(Canary {
+        name: "a token",
+        text: digits(&token),
+    });
+    canaries.push(Canary {
+        name: "the passphrase",
+        text: PASSPHRASE.to_owned(),
+    });
+    let agent = Canary::new("what may be seen", 99);
+    server
+        .get("/tokens/self", &token)
+        .header("user-agent", &agent.text)
+        .await
+        .is(200);
+
+    let mut places = answers;
+    let export = server.get("/audit/export", &place.root).await.is(200);
+    assert!(agent.is_in(export.bytes()), "the scan sees what is there");
+    places.push(("the export".to_owned(), export.bytes().to_vec()));
+    for path in [
+        "/audit/bundle",
+        "/audit/records?limit=1000",
+        "/tokens",
+        "/tokens/self",
+        "/status",
+        "/history/shop/dev/stripe",
+        "/secrets/shop/dev",
+        "/keys/shop/dev",
+    ] {
+        places.push((
+            path.to_owned(),
+            server.get(path, &place.root).await.is(200).bytes().to_vec(),
+        ));
+    }
+    // While it runs, with what is only in the write-ahead log yet.
+    places.extend(stored(&place, engine).await);
+    for path in files(server.folder())
+        .into_iter()
+        .filter(|path| path.is_file())
+    {
+        places.push((
+            path.display().to_string(),
+            std::fs::read(&path).expect("it is read"),
+        ));
+    }
+    let (id, folder) = (server.id(), server.folder().to_owned());
+    for name in ["cmdline", "environ"] {
+        if let Ok(bytes) = std::fs::read(format!("/proc/{id}/{name}")) {
+            places.push((name.to_owned(), bytes));
+        }
+    }
+    server.stop().await;
+    for path in files(&folder).into_iter().filter(|path| path.is_file()) {
+        places.push((
+            format!("{} after the stop", path.display()),
+            std::fs::read(&path).expect("it is read"),
+        ));
+    }
+    let log = place.logs();
+    assert!(
+        log.lines().count() > 50
+            && log.contains(r#""level":"DEBUG""#)
+            && log.contains(r#""message":"refused""#),
+        "it has talked"
+    );
+    places.push(("the server's log".to_owned(), log.into_bytes()));
+    if engine == Engine::Sqlite {
+        assert!(
+            places
+                .iter()
+                .any(|(name, bytes)| name.ends_with("coffer.db-wal") && !bytes.is_empty())
+        );
+    }
+    assert_nowhere(&canaries, &places);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replay_g01_canaries_on_sqlite() {
+    canaries_are_found_nowhere(Engine::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replay_g01_canaries_on_postgres() {
+    canaries_are_found_nowhere(Engine::Postgres).await;
+}
