@@ -1,4 +1,19 @@
 //! Coffer: a self-hosted secrets service whose audit log proves itself.
+//!
+//! The map, from the outside in; `ARCHITECTURE.md` says what may use what:
+//! - [`commands`]: the command line of `coffer-server`, which makes the parts and hands them to each other.
+//! - [`config`]: the configuration file, every key of it known.
+//! - [`http`]: routes, strict parsing, replies and problems, sockets and TLS.
+//! - [`jobs`]: what Coffer does unasked.
+//! - [`operations`]: what Coffer can do, as pure decisions over a view.
+//! - [`door`]: the one way in: authenticate, authorise, decide, record; behind it the ledger.
+//! - [`store`]: the only place SQL lives.
+//! - [`seal`]: where the root key comes from.
+//! - [`crypto`]: the only place key bytes live.
+//! - [`model`]: the nouns, without I/O.
+//! - [`clock`], [`entropy`], [`fault`]: time, chance and failpoints.
+//!
+//! Invariant: nothing calls upward in this list, and a test reads the source to prove it.
 
 pub mod clock;
 pub mod config;

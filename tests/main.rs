@@ -3,10 +3,13 @@
 //!
 //! Invariant: a story asserts the status, the body and the record, and none waits for a time to pass.
 
+mod advisories;
 mod api;
 mod architecture;
+mod bundle;
 mod compile;
 mod ledger;
+mod matrix;
 mod nodes;
-
+mod operations;
 mod support;

@@ -5,28 +5,17 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use coffer::http::tls::{provider, read_chain};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use coffer::http::probe;
+use coffer::http::tls::read_chain;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 
 use super::{ConfigFile, Failure, UNAVAILABLE, dev, runtime};
 
 /// For everything together.
 const TIME_MAX: Duration = Duration::from_secs(5);
-const ASK: &[u8] = b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-/// `HTTP/1.1 2`
-const READY: &[u8] = b"HTTP/1.1 2";
-
 #[derive(Args)]
 #[group(required = true, multiple = false)]
 pub struct Health {
@@ -59,7 +48,7 @@ impl Health {
             .next()
             .ok_or_else(|| not_ready("it has no certificate"))?;
         let asked = runtime(None)?
-            .block_on(async { timeout(TIME_MAX, ask(reachable(address), own)).await });
+            .block_on(async { timeout(TIME_MAX, probe::is_ready(reachable(address), own)).await });
         match asked {
             Ok(Ok(true)) => Ok(()),
             Ok(Ok(false)) => Err(not_ready(
@@ -79,88 +68,6 @@ fn reachable(address: SocketAddr) -> SocketAddr {
         ip => ip,
     };
     SocketAddr::new(ip, address.port())
-}
-
-async fn ask(address: SocketAddr, own: CertificateDer<'static>) -> std::io::Result<bool> {
-    let verifier = Arc::new(Pinned {
-        own,
-        provider: provider(),
-    });
-    let builder = ClientConfig::builder_with_provider(provider());
-    let builder = builder
-        .with_safe_default_protocol_versions()
-        .map_err(std::io::Error::other)?;
-    let config = builder
-        .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
-    let stream = TcpStream::connect(address).await?;
-    let connector = TlsConnector::from(Arc::new(config));
-    let mut stream = connector
-        .connect(ServerName::IpAddress(address.ip().into()), stream)
-        .await?;
-    stream.write_all(ASK).await?;
-    let mut answer = [0; READY.len()];
-    stream.read_exact(&mut answer).await?;
-    Ok(answer == READY)
-}
-
-/// Trusts one certificate, whatever its names and dates: the one in the server's own file.
-#[derive(Debug)]
-struct Pinned {
-    own: CertificateDer<'static>,
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for Pinned {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        if *end_entity == self.own {
-            Ok(ServerCertVerified::assertion())
-        } else {
-            Err(CertificateError::UnknownIssuer.into())
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signed,
-            &self.provider.signature_verification_algorithms,
-        )
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signed,
-            &self.provider.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
-    }
 }
 
 #[cfg(test)]

@@ -263,10 +263,7 @@ pub fn not_founded() -> Failure {
     Failure::failed("This store holds no cluster yet: run coffer-server init first.")
 }
 
-/// The node has lost its stream.
-pub fn fenced() -> Failure {
-    Failure::new(
-        UNAVAILABLE,
-        "Another server has taken this node's audit stream: this one has stopped.",
-    )
+/// The node can make nothing true any more; why.
+pub fn fenced(why: &str) -> Failure {
+    Failure::new(UNAVAILABLE, format!("This server has stopped: {why}."))
 }

@@ -190,17 +190,17 @@ impl Server {
         let fenced = loop {
             tokio::select! {
                 told = signals.next() => match told {
-                    Told::Stop => break false,
+                    Told::Stop => break None,
                     Told::Reload => self.reload(),
                 },
-                () = door.fenced() => break true,
+                why = door.fenced() => break Some(why),
             }
         };
-        tracing::info!(fenced, "stopping");
+        tracing::info!(fenced = fenced.is_some(), "stopping");
         self.stop.send_replace(true);
-        if fenced {
+        if let Some(why) = fenced {
             let _ = timeout(FENCED_TIME_MAX, self.http).await;
-            return Err(node::fenced());
+            return Err(node::fenced(why));
         }
         let _ = self.http.await;
         if timeout(JOBS_TIME_MAX, async {

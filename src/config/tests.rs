@@ -1,4 +1,6 @@
-//! What a configuration may say, and what is said of one that may not.
+//! What a configuration may say, and what is said of one that may not: the key, the line, and never a value.
+//!
+//! Invariant: `hunter2` is in no sentence.
 
 use super::*;
 

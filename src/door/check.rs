@@ -9,7 +9,7 @@ use coffer_audit_log::{Frontier, VerifierKey, leaf_hash, open_note};
 use sha2::{Digest, Sha256};
 
 use super::decision::due_of;
-use super::documents::{self, Within};
+use super::documents::{self, Within, hex, name_of};
 use super::facts::{self, Place, Places, known_version};
 use super::segments::{GONE, Opened};
 use super::start::{StartError, verifier};
@@ -389,17 +389,4 @@ fn opens(place: &Place, secret: &Secret, row: VersionRow) -> bool {
 fn plain(row: &DocumentRow) -> Result<Option<(EnvironmentId, Secret)>, CryptoError> {
     let same = row.space == documents::NO_SPACE && row.grave.is_empty() && row.due.is_none();
     if same { Ok(None) } else { Err(CryptoError) }
-}
-
-fn name_of(row: &DocumentRow) -> String {
-    format!(
-        "{} {} ({})",
-        row.kind.as_str(),
-        hex(&row.id),
-        row.name.escape_default()
-    )
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -254,7 +254,7 @@ pub fn seal_version(
     };
     let (data_key, wrapped) = key.new_data_key(cx.entropy, &context).map_err(sealing)?;
     let sealed = data_key
-        .seal(cx.entropy, &context, &fields.encode())
+        .seal(cx.entropy, &context, &fields.expose_encoded())
         .map_err(sealing)?;
     let id = VersionId::new(cx.now, cx.id_bytes());
     let entry = VersionEntry {

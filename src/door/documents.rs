@@ -222,3 +222,18 @@ fn plain<T: Serialize>(
     };
     seal(cx, row, document)
 }
+
+/// How an operator finds a row again: kind, id and name.
+pub(super) fn name_of(row: &DocumentRow) -> String {
+    format!(
+        "{} {} ({})",
+        row.kind.as_str(),
+        hex(&row.id),
+        row.name.escape_default()
+    )
+}
+
+/// Lower-case hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -14,7 +14,7 @@ use super::counted::Turned;
 use super::history::Relied;
 use super::operation::{Caller, Cx, Operation};
 use super::shared::Shared;
-use super::{Answer, Authorised, Door, Request, View, authorise};
+use super::{Answer, Authorised, Door, REFS_MAX, Request, View, authorise};
 use crate::fault;
 use crate::model::{Changes, Refusal, Timestamp, TokenId};
 use crate::store::Writer;
@@ -126,7 +126,11 @@ impl<O: Operation> Attempt<O> {
                 shared.counted.count(self.request.source, Turned::TooMany);
                 Err(Refusal::TooMany(wait))
             }
-            decision => Ok(finish(record, view.into_relied(), decision)),
+            decision => {
+                let relied = view.into_relied();
+                let decision = decision.and_then(|decision| within_refs(&relied, decision));
+                Ok(finish(record, relied, decision))
+            }
         }
     }
 
@@ -165,6 +169,19 @@ impl<O: Operation> Attempt<O> {
             digest: None,
         }
     }
+}
+
+/// A decision relies on and touches a bounded number of refs; larger work is a cursor of decisions.
+fn within_refs<R>(
+    relied: &Relied,
+    decision: super::Decision<R>,
+) -> Result<super::Decision<R>, Refusal> {
+    if relied.refs.len() <= REFS_MAX && decision.changes.touched.len() <= REFS_MAX {
+        return Ok(decision);
+    }
+    Err(Refusal::TooLarge(format!(
+        "This takes more than {REFS_MAX} objects at once; ask for less at a time."
+    )))
 }
 
 fn finish<R>(

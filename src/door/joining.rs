@@ -12,7 +12,7 @@ use super::draft::{Command, Draft, DraftRecord};
 use super::facts;
 use super::history::Relied;
 use super::ledger::Ledger;
-use super::shared::Shared;
+use super::shared::{Shared, anchors};
 use super::start::StartError;
 use super::state_dir::StateDir;
 use super::{Caller, Cx, Decision};
@@ -106,10 +106,6 @@ fn claim_record(
     heads: &[super::Head],
     digest: Option<[u8; 32]>,
 ) -> DraftRecord {
-    let heads = heads.iter().map(|head| {
-        let checkpoint = &head.checkpoint;
-        (&checkpoint.origin.stream, checkpoint.size, checkpoint.root)
-    });
     DraftRecord {
         id: shared.request_id().to_string(),
         time: now,
@@ -124,7 +120,7 @@ fn claim_record(
         scope: None,
         status: 201,
         code: "ok",
-        metadata: Some(coffer_audit_log::anchor_metadata(heads)),
+        metadata: Some(anchors(heads)),
         digest,
     }
 }

@@ -32,6 +32,9 @@ mod view;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+
 pub use check::check;
 pub use counted::Turned;
 pub use decision::{Decision, seal_version};
@@ -40,7 +43,7 @@ pub use found::{Founding, found};
 pub use log::{LogReader, LogRecord};
 pub use operation::{Access, Bearer, Caller, Cx, Operation};
 pub use request::{Credential, Request, RequestId};
-pub use shared::Head;
+pub use shared::{Head, anchors};
 pub use start::{StartError, Starting, start};
 pub use state_dir::StateDir;
 pub use view::{REFS_MAX, View};
@@ -57,6 +60,7 @@ const ATTEMPTS_MAX: u32 = 6;
 #[derive(Clone)]
 pub struct Door {
     shared: Arc<Shared>,
+    ledger: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 /// What a request is answered with, once its record is durable.
@@ -146,9 +150,9 @@ impl Door {
         self.shared.fenced.load(Ordering::Acquire)
     }
 
-    /// Waits until this node is fenced.
-    pub async fn fenced(&self) {
-        self.shared.queue.fenced().await;
+    /// Waits until this node is fenced; why it is.
+    pub async fn fenced(&self) -> &'static str {
+        self.shared.queue.fenced().await
     }
 
     /// The public key that auditors verify with (C2SP vkey).
@@ -159,6 +163,13 @@ impl Door {
     /// Closes the log with a last record, and ends the ledger.
     pub async fn close(&self) {
         self.shared.queue.close().await;
+        let ledger = self.ledger.lock().await.take();
+        if let Some(ledger) = ledger {
+            // Its store is let go of with it: the next process finds the database unlocked.
+            ledger
+                .await
+                .expect("the ledger neither panics nor is aborted");
+        }
     }
 }
 

@@ -56,7 +56,7 @@ pub(super) struct Queue {
     wake: Notify,
     closing: AtomicBool,
     closed: SetOnce<()>,
-    fenced: SetOnce<()>,
+    fenced: SetOnce<&'static str>,
 }
 
 impl Queue {
@@ -126,12 +126,12 @@ impl Queue {
         let _ = self.closed.set(());
     }
 
-    pub(super) fn fence(&self) {
-        let _ = self.fenced.set(());
+    pub(super) fn fence(&self, why: &'static str) {
+        let _ = self.fenced.set(why);
     }
 
-    pub(super) async fn fenced(&self) {
-        self.fenced.wait().await;
+    pub(super) async fn fenced(&self) -> &'static str {
+        self.fenced.wait().await
     }
 
     async fn join<T>(

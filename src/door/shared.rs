@@ -3,6 +3,7 @@
 //!
 //! Invariant: only the ledger has a writing connection; from here one can read.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -57,6 +58,14 @@ pub struct Head {
     pub note: String,
     /// What it says.
     pub checkpoint: Checkpoint,
+}
+
+/// What an anchor record says of these heads.
+pub fn anchors(heads: &[Head]) -> BTreeMap<String, String> {
+    audit_log::anchor_metadata(heads.iter().map(|head| {
+        let checkpoint = &head.checkpoint;
+        (&checkpoint.origin.stream, checkpoint.size, checkpoint.root)
+    }))
 }
 
 impl Shared {

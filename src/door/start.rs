@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 
 use coffer_audit_log::{VerifierKey, open_note};
+use tokio::sync::Mutex;
 
 use super::Door;
 use super::cache::Cache;
@@ -125,9 +126,7 @@ pub async fn start(starting: Starting) -> Result<Door, StartError> {
         counted: super::counted::Counted::default(),
         strangers: super::strangers::Strangers::default(),
     });
-    let door = Door {
-        shared: Arc::clone(&shared),
-    };
+    let door = Arc::clone(&shared);
     let mut ledger = match owned {
         Some(taken) => {
             let standing = (taken.row.epoch, taken.tree, taken.row.head, taken.last);
@@ -142,8 +141,10 @@ pub async fn start(starting: Starting) -> Result<Door, StartError> {
         ledger.add_matter(matter(&ledger, "clock-accepted", []));
     }
     state_dir.keep_node(&node).map_err(told)?;
-    tokio::spawn(ledger.run());
-    Ok(door)
+    Ok(Door {
+        shared: door,
+        ledger: Arc::new(Mutex::new(Some(tokio::spawn(ledger.run())))),
+    })
 }
 
 fn node_name(starting: &Starting) -> Result<Name, StartError> {

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use hyper::Method;
 use hyper::header::HeaderMap;
 use hyper::http::request::Parts;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::app::App;
 use super::body::{self, ReadBody, RequestBody};
@@ -99,11 +99,21 @@ impl Asked<'_> {
         id(self.captured.0[0])
     }
 
+    /// For a verb without parameters: no body, or an empty object.
+    pub(super) fn no_parameters(&self) -> Result<(), Refusal> {
+        self.body::<Nothing>().map(|Nothing {}| ())
+    }
+
     /// The body as what the route takes.
     pub(super) fn body<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
         self.body.parse()
     }
 }
+
+/// The body of a verb without parameters.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
 
 /// A name from a path or a body, or the reason why it is none.
 pub(super) fn named<T: FromStr<Err = &'static str>>(what: &str, text: &str) -> Result<T, Refusal> {

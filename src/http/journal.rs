@@ -41,17 +41,18 @@ impl Journal {
         id: RequestId,
         took: Duration,
     ) {
-        let us = took.as_micros();
+        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         // A method may be any word; those that no route knows are one.
         let method = match method.as_str() {
             known @ ("GET" | "PUT" | "PATCH" | "POST" | "DELETE" | "HEAD" | "OPTIONS") => known,
             _ => "other",
         };
-        match status {
-            ..400 => tracing::debug!(method, route, status, request_id = %id, us, "answered"),
-            _ if !self.may_write() => {}
-            ..500 => tracing::info!(method, route, status, request_id = %id, us, "refused"),
-            _ => tracing::warn!(method, route, status, request_id = %id, us, "failed"),
+        if status < 400 {
+            tracing::debug!(method, route, status, request_id = %id, us, "answered");
+        } else if status < 500 && self.may_write() {
+            tracing::info!(method, route, status, request_id = %id, us, "refused");
+        } else if status >= 500 && self.may_write() {
+            tracing::warn!(method, route, status, request_id = %id, us, "failed");
         }
     }
 

@@ -6,6 +6,7 @@
 use coffer_api as api;
 
 use super::endpoint::{Answered, Asked, Endpoint};
+use super::limits::EMPTY_BODY_BYTES_MAX;
 use super::reply::Reply;
 use crate::model::Refusal;
 use crate::operations::keys::{
@@ -25,7 +26,10 @@ impl Endpoint for ListKeys {
 }
 
 impl Endpoint for RotateKey {
+    const BODY_BYTES_MAX: usize = EMPTY_BODY_BYTES_MAX;
+
     fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {
+        asked.no_parameters()?;
         Ok(Self {
             place: asked.environment()?,
         })
@@ -37,7 +41,10 @@ impl Endpoint for RotateKey {
 }
 
 impl Endpoint for RewrapKeys {
+    const BODY_BYTES_MAX: usize = EMPTY_BODY_BYTES_MAX;
+
     fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {
+        asked.no_parameters()?;
         Ok(Self {
             place: asked.environment()?,
         })

@@ -11,6 +11,8 @@ use crate::model::Fields;
 pub const BODY_BYTES_MAX: usize = 1 << 20;
 /// A body where tokens are made, in bytes.
 pub const TOKEN_BODY_BYTES_MAX: usize = 64 << 10;
+/// A body that can only be an empty object, in bytes.
+pub const EMPTY_BODY_BYTES_MAX: usize = 1 << 10;
 /// From the first byte of a body to its last, however slowly they come.
 pub const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 /// All bodies that are being read at once, in KiB.
@@ -47,6 +49,10 @@ pub const IDLE_TIME_MAX: Duration = Duration::from_secs(120);
 pub const PING_INTERVAL: Duration = Duration::from_secs(20);
 /// See [`PING_INTERVAL`].
 pub const PING_TIME_MAX: Duration = Duration::from_secs(10);
+/// What is thrown away of a client that goes on sending after its answer, in bytes, and how long it is waited for.
+pub const LINGER_BYTES_MAX: usize = 4 << 20;
+/// See [`LINGER_BYTES_MAX`].
+pub const LINGER_TIME_MAX: Duration = Duration::from_secs(2);
 /// From the wish to stop to the end of the last connection.
 pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 
@@ -54,3 +60,4 @@ const _: () = assert!(Fields::VERSION_BYTES_MAX < BODY_BYTES_MAX);
 const _: () = assert!(Fields::COUNT_MAX < JSON_KEYS_MAX);
 const _: () = assert!(TOKEN_BODY_BYTES_MAX <= BODY_BYTES_MAX);
 const _: () = assert!(BODY_BYTES_MAX < BODIES_KIB_MAX << 10);
+const _: () = assert!(BODY_BYTES_MAX < LINGER_BYTES_MAX);

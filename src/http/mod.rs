@@ -13,7 +13,8 @@
 //! | `url` `headers` `body` `source` | one part of a request each, parsed strictly |
 //! | [`reply`] [`problem`] | what is sent back |
 //! | `finish` `journal` | what has begun ends; one line in the server's log |
-//! | [`server`] [`tls`] | sockets, handshakes, connections |
+//! | [`server`] [`tls`] `linger` | sockets, handshakes, connections and their end |
+//! | [`probe`] | asks a server on this machine whether it is ready |
 //! | [`limits`] | every number with its unit |
 
 pub mod app;
@@ -25,8 +26,10 @@ mod headers;
 mod journal;
 mod keys;
 pub mod limits;
+mod linger;
 pub mod open;
 mod places;
+pub mod probe;
 pub mod problem;
 pub mod reply;
 mod rotations;

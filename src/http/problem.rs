@@ -60,7 +60,7 @@ impl Fault {
             Self::NoRoute => (
                 404,
                 "no-such-route",
-                "No route has this path: see docs for the list.".into(),
+                "No route has this path: those of the API begin with /api/v1/.".into(),
             ),
             Self::Method(allowed) => (
                 405,

@@ -1,7 +1,7 @@
 //! An answer on its way out: status, headers that every answer carries, and a body that wipes itself.
 //! A body is whole, or a stream that a reader of the log fills; a stream that fails is cut off, so that it is not taken for whole.
 //!
-//! Invariant: no answer leaves without `X-Request-Id`, `no-store` and the other headers of [`respond`].
+//! Invariant: no answer leaves without `X-Request-Id`, `no-store` and the other headers that `respond` sets.
 
 use std::io::{self, Write};
 use std::pin::Pin;
@@ -94,7 +94,7 @@ impl Reply {
         if let Some(etag) = self.etag.and_then(|etag| HeaderValue::try_from(etag).ok()) {
             response.headers_mut().insert(ETAG, etag);
         }
-        if status == StatusCode::NOT_MODIFIED {
+        if response.body().is_end_stream() {
             response.headers_mut().remove(CONTENT_TYPE);
         }
         response
@@ -184,7 +184,7 @@ impl Pieces {
     /// Gives a piece to a client that takes it in time.
     ///
     /// # Errors
-    /// The client is gone, or took nothing for [`PIECE_TIME_MAX`].
+    /// The client is gone, or took nothing for a minute.
     pub async fn send(&self, piece: Bytes) -> Result<(), CutOff> {
         self.give(Some(piece)).await
     }

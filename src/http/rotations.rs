@@ -6,7 +6,7 @@
 use coffer_api as api;
 
 use super::endpoint::{Answered, Asked, Endpoint, named};
-use super::limits::BODY_BYTES_MAX;
+use super::limits::{BODY_BYTES_MAX, EMPTY_BODY_BYTES_MAX};
 use super::reply::Reply;
 use super::secrets::written;
 use crate::model::{Refusal, Ttl};
@@ -60,7 +60,10 @@ impl Endpoint for DeleteRotation {
 }
 
 impl Endpoint for RotateNow {
+    const BODY_BYTES_MAX: usize = EMPTY_BODY_BYTES_MAX;
+
     fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {
+        asked.no_parameters()?;
         Ok(Self {
             name: asked.secret()?,
         })

@@ -85,9 +85,9 @@ fn read(found: FoundSecret) -> api::Secret {
 }
 
 fn wire(value: Value) -> FieldValue {
-    match value {
-        Value::Text(text) => FieldValue::Text(text),
-        Value::Bytes(bytes) => FieldValue::Bytes(bytes),
+    match value.expose_owned() {
+        Ok(text) => FieldValue::Text(text),
+        Err(bytes) => FieldValue::Bytes(bytes),
     }
 }
 
@@ -148,8 +148,8 @@ impl Endpoint for WriteSecret {
 
 fn given(value: FieldValue) -> Value {
     match value {
-        FieldValue::Text(text) => Value::Text(text),
-        FieldValue::Bytes(bytes) => Value::Bytes(bytes),
+        FieldValue::Text(text) => Value::text(text),
+        FieldValue::Bytes(bytes) => Value::bytes(bytes),
     }
 }
 

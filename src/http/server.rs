@@ -31,6 +31,7 @@ use super::limits::{
     HEADER_BYTES_MAX, HEADER_TIME_MAX, HEADERS_MAX, IDLE_TIME_MAX, PING_INTERVAL, PING_TIME_MAX,
     STREAMS_MAX,
 };
+use super::linger::Lingering;
 use super::reply::Body;
 
 /// After an error of `accept`, such as no more file descriptors.
@@ -141,7 +142,7 @@ async fn http1_connection(
         .max_buf_size(4 * HEADER_BYTES_MAX);
     let service =
         service_fn(|request| answer(Arc::clone(&app), Arc::clone(&activity), request, peer));
-    let mut running = pin!(http.serve_connection(TokioIo::new(stream), service));
+    let mut running = pin!(http.serve_connection(TokioIo::new(Lingering::new(stream)), service));
     tokio::select! {
         _ = running.as_mut() => return,
         () = over(&activity, &mut stop) => running.as_mut().graceful_shutdown(),

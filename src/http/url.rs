@@ -41,7 +41,7 @@ pub(super) fn decode_path(raw: &str) -> Result<Cow<'_, str>, Refusal> {
 
 const BAD_ESCAPE: &str =
     "the path has a percent sign that is not followed by two hexadecimal digits";
-const BAD_PART: &str = "the path has an empty part, a slash at its end, or a part . or ..";
+const BAD_PART: &str = "the path has an empty part, a slash at its end, or a part of dots alone";
 const BAD_CHARACTER: &str = "the path has a character that no name holds: names are made of A-Z a-z 0-9 _ . @ : = ~ + - and encoded at most once";
 
 /// The parameters of a query, each once, until the route takes them.

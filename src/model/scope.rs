@@ -9,7 +9,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::names::check_part;
-use super::{Action, Actions};
+use super::{Action, Actions, Name};
 
 const SCOPE_BYTES_MAX: usize = 768;
 const PARTS_MAX: usize = 18;
@@ -162,6 +162,7 @@ fn parse_pattern(text: &str) -> Result<Vec<Part>, ScopeError> {
     if parts.len() > PARTS_MAX {
         return Err("a scope's pattern has at most 18 parts");
     }
+    let of_system = parts.first() == Some(&"sys");
     parts
         .iter()
         .enumerate()
@@ -169,6 +170,11 @@ fn parse_pattern(text: &str) -> Result<Vec<Part>, ScopeError> {
             "**" if at + 1 == parts.len() => Ok(Part::Rest),
             "**" => Err("`**` stands only at the end of a scope"),
             "*" => Ok(Part::One),
+            // A project or an environment that no name can be would match nothing, and say so to nobody.
+            part if at < 2 && !of_system => part
+                .parse::<Name>()
+                .map(|_| Part::Exactly(part.into()))
+                .map_err(|_| "a scope's project and environment are `*` or names as they are made"),
             part => check_part(part)
                 .map(|()| Part::Exactly(part.into()))
                 .map_err(|_| "each part of a scope is `*`, a last `**`, or a name spelt out"),
@@ -239,6 +245,10 @@ mod tests {
             "fly:a",
             "!!read:a",
             "read:a/%2f",
+            "read:A/b",
+            "read:a/B",
+            "read:*/B",
+            "read:a/sys/b",
         ] {
             assert!(bad.parse::<Scope>().is_err(), "{bad:?}");
         }

@@ -9,20 +9,47 @@ use zeroize::Zeroizing;
 
 use super::FieldName;
 
-/// A field's value, at most [`Fields::VALUE_BYTES_MAX`] bytes.
-pub enum Value {
-    /// UTF-8 text.
+/// A field's value, at most [`Fields::VALUE_BYTES_MAX`] bytes. It cannot be matched on: only `expose` opens it.
+pub struct Value(Content);
+
+enum Content {
     Text(Zeroizing<String>),
-    /// Bytes that need not be text.
     Bytes(Zeroizing<Vec<u8>>),
 }
 
 impl Value {
+    /// UTF-8 text.
+    pub const fn text(text: Zeroizing<String>) -> Self {
+        Self(Content::Text(text))
+    }
+
+    /// Bytes that need not be text.
+    pub const fn bytes(bytes: Zeroizing<Vec<u8>>) -> Self {
+        Self(Content::Bytes(bytes))
+    }
+
     /// The bytes of the value.
     pub fn expose(&self) -> &[u8] {
-        match self {
-            Self::Text(text) => text.as_bytes(),
-            Self::Bytes(bytes) => bytes,
+        match &self.0 {
+            Content::Text(text) => text.as_bytes(),
+            Content::Bytes(bytes) => bytes,
+        }
+    }
+
+    /// The text, or else the bytes, to be handed on.
+    pub fn expose_owned(self) -> Result<Zeroizing<String>, Zeroizing<Vec<u8>>> {
+        match self.0 {
+            Content::Text(text) => Ok(text),
+            Content::Bytes(bytes) => Err(bytes),
+        }
+    }
+
+    /// Another one of the same content, which wipes itself as well.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        match &self.0 {
+            Content::Text(text) => Self::text(Zeroizing::new(text.as_str().to_owned())),
+            Content::Bytes(bytes) => Self::bytes(Zeroizing::new(bytes.to_vec())),
         }
     }
 }
@@ -88,7 +115,7 @@ impl Fields {
     }
 
     /// `1`, then for each field: name length u8, name, kind u8 (0 text, 1 bytes), value length u32, value; big-endian.
-    pub fn encode(&self) -> Zeroizing<Vec<u8>> {
+    pub fn expose_encoded(&self) -> Zeroizing<Vec<u8>> {
         let mut out = Zeroizing::new(Vec::with_capacity(self.encoded_bytes()));
         out.push(1);
         for (name, value) in &self.0 {
@@ -97,7 +124,7 @@ impl Fields {
                 u8::try_from(name.as_str().len()).expect("a field's name has at most 128 bytes"),
             );
             out.extend_from_slice(name.as_str().as_bytes());
-            out.push(u8::from(matches!(value, Value::Bytes(_))));
+            out.push(u8::from(matches!(value.0, Content::Bytes(_))));
             let length = u32::try_from(bytes.len()).expect("a value has at most 64 KiB");
             out.extend_from_slice(&length.to_be_bytes());
             out.extend_from_slice(bytes);
@@ -105,7 +132,7 @@ impl Fields {
         out
     }
 
-    /// The fields that [`Self::encode`] wrote; `None` for any other bytes.
+    /// The fields that [`Self::expose_encoded`] wrote; `None` for any other bytes.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (&1, mut rest) = bytes.split_first()? else {
             return None;
@@ -118,8 +145,8 @@ impl Fields {
             let length = u32::from_be_bytes(take(&mut rest, 4)?.try_into().ok()?);
             let bytes = take(&mut rest, usize::try_from(length).ok()?)?;
             let value = match kind {
-                0 => Value::Text(Zeroizing::new(std::str::from_utf8(bytes).ok()?.to_owned())),
-                1 => Value::Bytes(Zeroizing::new(bytes.to_vec())),
+                0 => Value::text(Zeroizing::new(std::str::from_utf8(bytes).ok()?.to_owned())),
+                1 => Value::bytes(Zeroizing::new(bytes.to_vec())),
                 _ => return None,
             };
             if fields
@@ -167,7 +194,7 @@ mod tests {
         #[test]
         fn one_spelling(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
             if let Some(fields) = Fields::decode(&bytes) {
-                prop_assert_eq!(&fields.encode()[..], &bytes[..]);
+                prop_assert_eq!(&fields.expose_encoded()[..], &bytes[..]);
             }
         }
 
@@ -175,10 +202,10 @@ mod tests {
         fn what_was_encoded_is_decoded(pairs in prop::collection::btree_map("[a-z]{1,8}", prop::collection::vec(any::<u8>(), 0..32), 0..6)) {
             let mut fields = Fields::default();
             for (name, bytes) in &pairs {
-                fields.put(name.parse().expect("a field"), Value::Bytes(Zeroizing::new(bytes.clone())));
+                fields.put(name.parse().expect("a field"), Value::bytes(Zeroizing::new(bytes.clone())));
             }
-            let again = Fields::decode(&fields.encode()).expect("its own encoding");
-            prop_assert_eq!(again.encode().to_vec(), fields.encode().to_vec());
+            let again = Fields::decode(&fields.expose_encoded()).expect("its own encoding");
+            prop_assert_eq!(again.expose_encoded().to_vec(), fields.expose_encoded().to_vec());
         }
     }
 }

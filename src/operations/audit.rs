@@ -3,9 +3,7 @@
 //!
 //! Invariant: every look at the log is in the log, and says what was asked for.
 
-use coffer_audit_log::anchor_metadata;
-
-use crate::door::{Access, Cx, Decision, Operation, View};
+use crate::door::{Access, Cx, Decision, Operation, View, anchors};
 use crate::model::{Action, Refusal, Resource};
 
 macro_rules! looks {
@@ -72,9 +70,6 @@ impl Operation for AnchorStreams {
 
     async fn decide(&self, _: &Cx<'_>, view: &View) -> Result<Decision<()>, Refusal> {
         let heads = view.list_heads().await?;
-        let heads = heads.iter().map(|head| &head.checkpoint);
-        let anchors =
-            anchor_metadata(heads.map(|head| (&head.origin.stream, head.size, head.root)));
-        Ok(Decision::new(()).metadata(anchors))
+        Ok(Decision::new(()).metadata(anchors(&heads)))
     }
 }

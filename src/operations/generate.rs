@@ -66,7 +66,7 @@ impl Generate {
             fit.take(wanted)
                 .for_each(|byte| text.push(char::from(characters[byte % characters.len()])));
         }
-        Value::Text(text)
+        Value::text(text)
     }
 }
 

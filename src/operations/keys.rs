@@ -108,7 +108,9 @@ impl Operation for RotateKey {
             ..place.environment.clone()
         };
         let census = Census::of(&self.place, place.terms().chain([term]), term, &counts);
-        let decision = Decision::new(census).put_environment(cx, &environment)?;
+        let decision = Decision::new(census)
+            .say("coffer.keys", "rotate")
+            .put_environment(cx, &environment)?;
         Ok(decision.put_key(new_key(cx, &environment)?))
     }
 }
@@ -169,7 +171,10 @@ impl Operation for RewrapKeys {
         let touched = secrets
             .values()
             .map(|secret| Ref::secret(place.environment.id, &secret.path));
-        let decision = touched.fold(Decision::new(reply), Decision::touch);
+        let decision = touched.fold(
+            Decision::new(reply).say("coffer.keys", "rewrap"),
+            Decision::touch,
+        );
         Ok(steps
             .into_iter()
             .fold(decision, |decision, step| step.take(decision)))

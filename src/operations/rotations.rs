@@ -146,7 +146,6 @@ impl Operation for DeleteRotation {
             .ok_or(Refusal::NotFound)?;
         let mut secret = Arc::unwrap_or_clone(found);
         secret.rotation.take().ok_or(Refusal::NotFound)?;
-        secret.updated_at = cx.now;
         Decision::new(())
             .status(204)
             .put_secret(cx, &place, &secret)

@@ -16,6 +16,8 @@ pub struct File {
     pub words: Vec<String>,
 }
 
+const CFG_TEST: [&str; 7] = ["#", "[", "cfg", "(", "test", ")", "]"];
+
 /// Every `.rs` file below these folders, but what was built.
 pub fn files(folders: &[&str]) -> Vec<File> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -96,27 +98,33 @@ impl File {
         program.windows(row.len()).filter(|at| *at == row).count()
     }
 
-    /// The files that are compiled for tests alone because this one says so.
+    /// The files, without `.rs`, that are compiled for tests alone because this one says so.
     pub fn test_files(&self) -> Vec<String> {
-        let marked = ["#", "[", "cfg", "(", "test", ")", "]", "mod"];
-        let folder = match self.path.rsplit_once('/') {
-            Some((folder, "mod.rs" | "lib.rs" | "main.rs")) => folder.to_owned(),
-            _ => self
-                .path
-                .strip_suffix(".rs")
-                .unwrap_or(&self.path)
-                .to_owned(),
+        let (folder, name) = self.path.rsplit_once('/').unwrap_or(("", &self.path));
+        let below = match name {
+            "mod.rs" | "lib.rs" | "main.rs" => folder.to_owned(),
+            _ => format!("{folder}/{}", name.trim_end_matches(".rs")),
         };
-        let rows = self.words.windows(marked.len() + 2);
-        let named =
-            rows.filter(|row| row[..marked.len()] == marked && row[marked.len() + 1] == ";");
-        named
-            .map(|row| format!("{folder}/{}", row[marked.len()]))
+        // A file that says where it is stands in the same folder as the one that names it.
+        let beside = ["#", "[", "path", "=", "\"\"", "]", "mod"];
+        let named = |begin: usize, row: &[&str], folder: &str| {
+            let rest = self
+                .words
+                .get(begin..)
+                .filter(|rest| rest.len() > row.len())?;
+            let matches = rest[..row.len()] == *row && rest[row.len() + 1] == ";";
+            matches.then(|| format!("{folder}/{}", rest[row.len()]))
+        };
+        let marks = self.words.windows(CFG_TEST.len()).enumerate();
+        let marks = marks.filter(|(_, words)| *words == CFG_TEST);
+        let begins = marks.map(|(at, _)| at + CFG_TEST.len());
+        begins
+            .filter_map(|at| named(at, &["mod"], &below).or_else(|| named(at, &beside, folder)))
             .collect()
     }
 
     fn without_tests(&self) -> Vec<&str> {
-        let marked = ["#", "[", "cfg", "(", "test", ")", "]", "mod"];
+        let marked = [&CFG_TEST[..], &["mod"]].concat();
         let mut program = Vec::new();
         let mut at = 0;
         while at < self.words.len() {
@@ -344,4 +352,6 @@ fn words_are_read_as_the_compiler_would() {
     );
     assert_eq!(tested.count_in_program(&[".", "expose", "("]), 2);
     assert_eq!(tested.test_files(), ["src/a/stories"]);
+    let beside = file("src/a/b.rs", "#[cfg(test)] #[path = \"c.rs\"] mod c;");
+    assert_eq!(beside.test_files(), ["src/a/c"]);
 }

@@ -166,6 +166,10 @@ pub struct Answer {
     body: Vec<u8>,
 }
 
+#[allow(
+    clippy::wrong_self_convention,
+    reason = "an answer is taken apart as the story tells it"
+)]
 impl Answer {
     /// The status.
     pub fn status(&self) -> u16 {

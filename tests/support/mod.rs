@@ -3,6 +3,7 @@
 //!
 //! Invariant: whatever a test starts ends with the test binary, also when it is killed.
 
+pub mod built;
 pub mod client;
 pub mod cluster;
 pub mod node;

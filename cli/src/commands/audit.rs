@@ -33,7 +33,7 @@ pub struct Export {
     /// Write them to this file instead of standard output.
     #[arg(long, value_name = "FILE", conflicts_with = "bundle")]
     out: Option<PathBuf>,
-    /// Write a bundle, with signed heads and proofs, to this file.
+    /// Write a bundle, with the signed heads of all streams, to this file.
     #[arg(long, value_name = "FILE")]
     bundle: Option<PathBuf>,
 }

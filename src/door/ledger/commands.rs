@@ -10,14 +10,14 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use super::follow::NOTES_MAX;
-use super::{Fenced, Ledger, Next, Trouble};
+use super::{Fenced, Ledger, Next, Trouble, check_schema};
 use crate::door::draft::{Command, Draft, Outcome};
 use crate::door::history::Standing;
 use crate::model::{Changes, Ref, WorldRow};
 use crate::store::{Stamp, StoreError, Writer};
 
 /// Notes are pruned every so many changes.
-const PRUNE_EVERY: u64 = 1_024;
+const PRUNE_EVERY: u64 = 512;
 /// Changes whose notes are kept.
 const NOTES_KEPT: u64 = 1_000_000;
 
@@ -128,7 +128,9 @@ impl Ledger {
         {
             Ok(()) => Ok(one.commands[0]),
             Err(Trouble::Unstored(error)) => Err(error),
-            Err(Trouble::Unknown(_) | Trouble::Fenced(_)) => Err(StoreError::Lost),
+            Err(Trouble::Unknown(_) | Trouble::Fenced(_) | Trouble::Ended(_)) => {
+                Err(StoreError::Lost)
+            }
         }
     }
 
@@ -154,6 +156,7 @@ impl Ledger {
         reads: &[Draft],
         outcomes: &mut Outcomes,
     ) -> Result<(), Trouble> {
+        check_schema(&world)?;
         let at = self.shared.history.at();
         if (world.seq, world.mark) != (at.seq, at.mark) {
             let (notes, _) = writer

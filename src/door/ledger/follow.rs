@@ -40,9 +40,7 @@ impl Ledger {
 
     /// Applies notes that lead from this node's place to the world's; drops everything known if they do not.
     pub(super) fn follow(&mut self, world: &WorldRow, notes: Vec<NoteRow>) -> Result<(), Trouble> {
-        if check_schema(world).is_err() {
-            return Err(Trouble::Fenced(None));
-        }
+        check_schema(world)?;
         let at = self.shared.history.at();
         let to = Stamp {
             seq: world.seq,
@@ -143,7 +141,7 @@ pub(in crate::door) fn matter<const N: usize>(
 }
 
 impl From<Fenced> for Trouble {
-    fn from(_: Fenced) -> Self {
-        Self::Fenced(None)
+    fn from(fenced: Fenced) -> Self {
+        Self::Ended(fenced)
     }
 }

@@ -45,6 +45,8 @@ enum Trouble {
     Unstored(StoreError),
     /// It may have been: only a claim tells.
     Unknown(Box<Next>),
+    /// Nothing more can be made true here.
+    Ended(Fenced),
     /// The head did not move: somebody else owns the stream, or owned it meanwhile.
     Fenced(Option<Box<Next>>),
 }
@@ -69,6 +71,8 @@ pub(super) struct Ledger {
     one_by_one: bool,
     /// A batch whose outcome is not known yet.
     pending: Option<Box<Next>>,
+    /// Why nothing more is to be stored, once what was stored is answered.
+    ended: Option<Fenced>,
     /// What the last claim told of it.
     told: Option<Outcome>,
 }
@@ -108,6 +112,7 @@ impl Ledger {
             keeping: None,
             one_by_one: false,
             pending: None,
+            ended: None,
             told: None,
         }
     }
@@ -134,15 +139,26 @@ impl Ledger {
     /// Serves the queue until it is closed, or the stream is lost.
     pub(super) async fn run(mut self) {
         let ended = self.serve().await;
+        if ended.is_ok() {
+            self.say_closed().await;
+        }
         if let Err(Fenced(why)) = ended {
             tracing::error!(why, "this server stops");
             self.shared.fenced.store(true, Ordering::Release);
-            self.shared.queue.fence();
+            self.shared.queue.fence(why);
             self.refuse_all(Outcome::Fenced);
         }
         self.keep_last_head().await;
         self.shared.queue.end();
         self.refuse_all(Outcome::Fenced);
+    }
+
+    /// The last record of this run; a store that does not answer goes without it.
+    async fn say_closed(&mut self) {
+        self.add_matter(matter(self, "closed", []));
+        if self.main.is_some() && self.store_reads().await.is_err() {
+            tracing::warn!("the closing record could not be stored");
+        }
     }
 
     async fn serve(&mut self) -> Result<(), Fenced> {
@@ -165,6 +181,9 @@ impl Ledger {
                 Some((writer, Ok(world))) => self.commit(writer, world).await?,
                 Some((writer, Err(error))) => self.lock_failed(writer, error).await?,
                 None => self.turn().await?,
+            }
+            if let Some(ended) = self.ended.take() {
+                return Err(ended);
             }
             let (reads, commands) = self.shared.queue.lengths();
             if reads + commands == 0 && self.shared.queue.is_closing() && !self.locking.is_waiting()
@@ -192,10 +211,14 @@ impl Ledger {
 
     /// Stores what waits, or begins to wait for the lock.
     async fn turn(&mut self) -> Result<(), Fenced> {
+        if self.main.is_none() {
+            // Before anything else: a batch may be waiting to be told what became of it.
+            return self.recover_quietly().await;
+        }
         let (reads, commands) = self.shared.queue.lengths();
         if commands > 0 && self.shared.store.engine() == Engine::Sqlite {
             let Some(mut writer) = self.main.take() else {
-                return self.recover_quietly().await;
+                return Ok(());
             };
             return match writer.lock().await {
                 Ok(world) => self.commit(writer, world).await,

@@ -5,7 +5,7 @@
 //! Invariant: no more than two statements, however fast others write.
 
 use super::follow::NOTES_MAX;
-use super::{Fenced, Ledger, Next, Trouble};
+use super::{Fenced, Ledger, Next, Trouble, check_schema};
 use crate::door::draft::{Draft, Outcome};
 use crate::door::history::Standing;
 use crate::store::{Look, ReadOutcome, Stamp, StoreError};
@@ -46,6 +46,7 @@ impl Ledger {
         let (first, next) = self.send(next, &at, Look::Unmoved).await?;
         if first.stored {
             self.become_next(next);
+            self.ended = check_schema(&first.world).err();
             return Ok(());
         }
         let seen = Stamp {

@@ -3,7 +3,7 @@
 //!
 //! Invariant: a draft is called stored only if the claimed head, or its own record found in the stream, says so.
 
-use super::{Fenced, HOLD, Ledger, Locking, RETRY_AFTER, Trouble};
+use super::{Fenced, HOLD, Ledger, Locking, RETRY_AFTER, Trouble, check_schema};
 use crate::door::draft::Outcome;
 use crate::door::segments::Opened;
 use crate::model::StreamRow;
@@ -52,8 +52,12 @@ impl Ledger {
                 let recovered = self.recover_for_some_time().await;
                 (self.told.take().unwrap_or(Outcome::Lost), recovered)
             }
+            Trouble::Ended(fenced) => (Outcome::Fenced, Err(fenced)),
             Trouble::Fenced(next) => {
-                self.pending = next;
+                // An older batch of unknown outcome is still to be told.
+                if next.is_some() {
+                    self.pending = next;
+                }
                 let recovered = self.recover_for_some_time().await;
                 let fate = self.told.take().unwrap_or(Outcome::Lost);
                 (
@@ -136,6 +140,7 @@ impl Ledger {
         }
         match writer.within().find_world().await {
             Ok(Some(world)) => {
+                check_schema(&world)?;
                 self.shared.history.reset(
                     &self.shared.cache,
                     Stamp {

@@ -115,7 +115,11 @@ impl View {
             })
             .await?;
         self.note_ahead(&found.at);
-        self.open_tokens(&found.value, found.at.seq)
+        // One that does not open is for `check` to name: it must not keep the others from being swept.
+        let rows = found.value;
+        let opens = |row: &DocumentRow| facts::open_token(&self.shared.keys, row).is_ok();
+        let rows: Vec<DocumentRow> = rows.into_iter().filter(opens).collect();
+        self.open_tokens(&rows, found.at.seq)
     }
 
     fn open_tokens(&self, rows: &[DocumentRow], seq: u64) -> Result<Vec<Token>, Refusal> {

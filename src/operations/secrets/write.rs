@@ -5,8 +5,6 @@
 
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
-
 use super::{Expected, NextVersion, Written, find_living, new_secret, open_current};
 use crate::door::{Cx, Decision, Operation, Place, View};
 use crate::model::{Action, FieldName, Fields, Ref, Refusal, Resource, Secret, SecretName, Value};
@@ -83,7 +81,7 @@ impl WriteSecret {
         }
         for (name, value) in &self.fields {
             match value {
-                Some(value) => fields.put(name.clone(), copy_of(value)),
+                Some(value) => fields.put(name.clone(), value.copy()),
                 None => fields.remove(name),
             }
         }
@@ -101,14 +99,6 @@ impl WriteSecret {
             ));
         }
         Ok(fields)
-    }
-}
-
-/// A decision may be made again, so it takes copies; they wipe themselves as well.
-fn copy_of(value: &Value) -> Value {
-    match value {
-        Value::Text(text) => Value::Text(Zeroizing::new(text.as_str().to_owned())),
-        Value::Bytes(bytes) => Value::Bytes(Zeroizing::new(bytes.to_vec())),
     }
 }
 

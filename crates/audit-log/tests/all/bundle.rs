@@ -2,7 +2,7 @@
 
 use coffer_audit_log::*;
 
-use crate::fixture::{CLUSTER, Log, example, read};
+use crate::fixture::{CLUSTER, example};
 
 #[test]
 fn an_untouched_bundle_verifies() {
@@ -59,36 +59,5 @@ fn a_writer_refuses_what_would_not_verify() {
     assert_eq!(
         begin(1, &mut out).unwrap().end(&mut out),
         Err(BundleError::Streams)
-    );
-}
-
-/// Not a test of truth but of speed: `cargo test --release -p coffer-audit-log -- --ignored --nocapture speed`.
-#[test]
-#[ignore = "a measurement"]
-fn speed() {
-    const RECORDS: u32 = 400_000;
-    let mut log = Log::new(7);
-    log.anchor("node-a");
-    for _ in 0..RECORDS {
-        log.append("node-a", read());
-    }
-    let bundle = log.bundle();
-    let mut out = Vec::with_capacity(1024);
-    let begun = std::time::Instant::now();
-    for _ in 0..RECORDS {
-        out.clear();
-        read().write(&mut out).unwrap();
-    }
-    println!(
-        "write: {:.0} ns a record",
-        begun.elapsed().as_nanos() as f64 / f64::from(RECORDS)
-    );
-    let begun = std::time::Instant::now();
-    verify(bundle.as_slice(), &log.key).unwrap();
-    let seconds = begun.elapsed().as_secs_f64();
-    println!(
-        "verify: {:.0} records/s, {} bytes each",
-        f64::from(RECORDS) / seconds,
-        bundle.len() / RECORDS as usize
     );
 }

@@ -1,0 +1,28 @@
+# syntax=docker/dockerfile:1
+
+# Coffer's server and command line, in an image that holds nothing else: no shell, no package manager, no root.
+# Run it with a read-only root file system; all that it writes is below /var/lib/coffer.
+
+FROM rust:1.95-bookworm AS build
+WORKDIR /source
+COPY . .
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/source/target \
+    cargo build --release --locked --workspace --exclude bench \
+    && install -D -m 0755 target/release/coffer-server target/release/coffer --target-directory=/image/usr/local/bin \
+    && install -d -m 0700 -o 65532 -g 65532 /image/var/lib/coffer
+
+FROM gcr.io/distroless/cc-debian12:nonroot
+COPY --from=build /image/usr/local/bin/ /usr/local/bin/
+COPY --from=build --chown=65532:65532 /image/var/lib/coffer /var/lib/coffer
+USER 65532:65532
+WORKDIR /var/lib/coffer
+VOLUME ["/var/lib/coffer"]
+EXPOSE 8200
+ENV COFFER_CONFIG=/etc/coffer/coffer.toml
+# SIGTERM: what has begun ends, the log is closed, and then the process.
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=6s --start-period=15s --retries=3 \
+    CMD ["/usr/local/bin/coffer-server", "health"]
+ENTRYPOINT ["/usr/local/bin/coffer-server"]
+CMD ["serve"]

@@ -1,0 +1,172 @@
+//! One engine ready to be measured, and taken down again: its node, its world, and what its log and database say after.
+//! The same for reads and writes, so that both are accounted for by the same rules.
+//!
+//! Invariant: nothing is said of a node whose log was not read back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Bytes;
+
+use crate::failure::{Context, Result};
+use crate::log::{self, Count, Segments};
+use crate::node::Node;
+use crate::postgres::Postgres;
+use crate::process;
+use crate::rounds::Case;
+use crate::run::{Engine, Run};
+use crate::world::{Traffic, World};
+
+/// PostgreSQL's sessions report what they did at most once a second, and when they have something to do.
+const STATISTICS_DELAY: Duration = Duration::from_millis(2_500);
+
+/// See the module.
+pub struct Stage {
+    /// On which store.
+    pub engine: Engine,
+    /// The server.
+    pub node: Node,
+    /// What is asked of it.
+    pub world: Arc<World>,
+    /// The store's own server.
+    pub postgres: Option<Postgres>,
+    /// Where one secret is, and the answer to reading it.
+    pub example: (String, Bytes),
+    before: Mark,
+}
+
+/// Records and commits so far.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    records: u64,
+    commits: u64,
+}
+
+/// What lies between the end of the set-up and the end of the rounds.
+pub struct Between {
+    /// The most memory that the server has had, in MiB.
+    pub memory_mib: f64,
+    /// Transactions that PostgreSQL committed.
+    pub commits: u64,
+    from: u64,
+    to: u64,
+}
+
+/// What is known once everything is over.
+pub struct Ended {
+    /// How the records lie that the rounds made.
+    pub segments: Segments,
+    /// Answers that have no record, or records without an answer.
+    pub unaccounted: u64,
+    /// Records against answers, and what the database says of its durability.
+    pub lines: Vec<String>,
+}
+
+impl Stage {
+    /// Starts a store and a server, and makes a world there.
+    pub async fn prepare(run: &Run, engine: Engine) -> Result<Self> {
+        let (postgres, node) = match engine {
+            Engine::Sqlite => (None, run.sqlite().await?),
+            Engine::Postgresql => {
+                let (postgres, node) = run.postgres().await?;
+                (Some(postgres), node)
+            }
+        };
+        let begun = std::time::Instant::now();
+        let mut world = World::make(&run.client, node.address, &node.root, run.size()).await?;
+        run.progress(&format!(
+            "{}: {} secrets and {} tokens written in {:.1} s",
+            engine.word(),
+            run.options.secrets,
+            run.options.tokens,
+            begun.elapsed().as_secs_f64()
+        ));
+        let example = world.example(&run.client, node.address).await?;
+        let mut stage = Self {
+            engine,
+            node,
+            world: Arc::new(world),
+            postgres,
+            example,
+            before: Mark {
+                records: 0,
+                commits: 0,
+            },
+        };
+        stage.before = stage.mark(run).await?;
+        Ok(stage)
+    }
+
+    /// This engine as a case.
+    pub fn case(&self, traffic: impl Fn(Arc<World>) -> Traffic) -> Case<'_> {
+        Case {
+            name: format!("coffer, {}", self.engine.word()),
+            address: self.node.address,
+            traffic: traffic(Arc::clone(&self.world)),
+            server: self.node.id(),
+            postgres: self.postgres.as_ref(),
+            beside: None,
+        }
+    }
+
+    /// What the rounds have made of it, taken when they are over.
+    pub async fn between(&self, run: &Run) -> Result<Between> {
+        let memory = process::memory_peak_bytes(self.node.id())?;
+        let now = self.mark(run).await?;
+        Ok(Between {
+            memory_mib: memory as f64 / f64::from(1 << 20),
+            commits: now.commits - self.before.commits,
+            from: self.before.records,
+            to: now.records,
+        })
+    }
+
+    /// Reads the log back, stops everything, and asks the database.
+    pub async fn end(self, run: &Run, between: &Between, driven: Count) -> Result<Ended> {
+        let made = self.world.made;
+        let answers = Count {
+            reads: made.reads + driven.reads,
+            writes: made.writes + driven.writes,
+            ..made
+        };
+        let records = Count::of_log(&self.node, &run.client).await?;
+        let compared = format!("{}: {}", self.engine.word(), log::compare(answers, records));
+        let (from, to) = (between.from, between.to);
+        let (segments, settings) = match self.postgres {
+            Some(postgres) => {
+                let segments = Segments::of_postgres(&postgres.url(), from, to).await?;
+                let settings = postgres.settings().await?;
+                self.node.stop()?;
+                postgres.stop()?;
+                (segments, settings)
+            }
+            None => {
+                self.node.stop()?;
+                Segments::of_sqlite(&run.sqlite_file(), from, to).await?
+            }
+        };
+        Ok(Ended {
+            segments,
+            unaccounted: answers.differences(records),
+            lines: vec![compared, settings],
+        })
+    }
+
+    async fn mark(&self, run: &Run) -> Result<Mark> {
+        let commits = match &self.postgres {
+            Some(postgres) => {
+                tokio::time::sleep(STATISTICS_DELAY).await;
+                postgres.commits().await?
+            }
+            None => 0,
+        };
+        let heads = self.node.heads(&run.client).await?;
+        let [head] = heads.as_slice() else {
+            return None.context("a new store has more than one stream");
+        };
+        Ok(Mark {
+            records: head.size,
+            commits,
+        })
+    }
+}

@@ -1,0 +1,61 @@
+//! Attacks that others have suffered, replayed against Coffer through its HTTP door: each test bears the row of the list
+//! of advisories that it is the answer to.
+//!
+//! Invariant: an attack is answered with an exact status, and leaves everything as it was.
+
+mod callers;
+mod floods;
+mod leaks;
+mod names;
+mod raw;
+mod tenants;
+mod tokens;
+
+use serde_json::{Value, json};
+
+use crate::support::vault::TestVault;
+
+/// Everything that can be listed: places, secrets with their versions and states, keys' terms, tokens.
+async fn all_there_is(v: &TestVault) -> Value {
+    let mut there = vec![v.get("/projects", &v.root).await.is(200).json()];
+    for project in there[0]["projects"].clone().as_array().expect("a list") {
+        let project = project["name"].as_str().expect("a name");
+        let path = format!("/projects/{project}/environments");
+        let environments = v.get(&path, &v.root).await.is(200).json();
+        for environment in environments["environments"].as_array().expect("a list") {
+            let place = format!(
+                "{project}/{}",
+                environment["name"].as_str().expect("a name")
+            );
+            there.push(
+                v.get(&format!("/keys/{place}"), &v.root)
+                    .await
+                    .is(200)
+                    .json(),
+            );
+            let path = format!("/secrets/{place}?recursive=true&limit=100");
+            let secrets = v.get(&path, &v.root).await.is(200).json();
+            for secret in secrets["items"].as_array().expect("a list") {
+                let path = secret["path"].as_str().expect("a path");
+                let history = v.get(&format!("/history/{path}"), &v.root).await;
+                there.push(history.is(200).json());
+            }
+            there.push(secrets);
+        }
+        there.push(environments);
+    }
+    there.push(v.get("/tokens?limit=100", &v.root).await.is(200).json());
+    json!(there)
+}
+
+/// Runs the attacks, and asserts that nothing is different afterwards.
+macro_rules! unchanged {
+    ($vault:expr, $attacks:block) => {{
+        let before = $crate::advisories::all_there_is(&$vault).await;
+        let result = $attacks;
+        let after = $crate::advisories::all_there_is(&$vault).await;
+        assert_eq!(before, after, "something has changed");
+        result
+    }};
+}
+use unchanged;

@@ -1,0 +1,71 @@
+//! A sealed server: the built one, whose passphrase nobody has brought yet. It answers 503 whatever is asked and whoever
+//! asks, and when it is unsealed the log knows nothing of it.
+
+use coffer::store::Engine;
+use reqwest::Method;
+use serde_json::json;
+
+use super::ask;
+use super::column::{Shown, damaged, stranger};
+use super::rows::ROWS;
+use super::tally::Tally;
+use crate::support::built::{Opened, Place};
+use crate::support::client::Token;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sqlite() {
+    story(Engine::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres() {
+    story(Engine::Postgres).await;
+}
+
+async fn story(engine: Engine) {
+    let place = Place::found(engine).await;
+    let server = place.serve("one", Opened::ByHand).await;
+    let doomed = Token {
+        text: String::new(),
+        id: "00000000-0000-0000-0000-000000000000".to_owned(),
+    };
+    let callers = [
+        Shown::Token(place.root.clone()),
+        Shown::Token(stranger()),
+        Shown::Malformed(damaged(&place.root.text)),
+        Shown::Nothing,
+    ];
+    for row in ROWS {
+        for shown in &callers {
+            let answer = ask(&server, row, &doomed, shown).await;
+            let answer = answer.is_problem(503, "sealed");
+            assert!(answer.header("retry-after").is_some(), "{}", row.route);
+        }
+    }
+    server.open(Method::GET, "/health/live").await.is(204);
+    let ready = server.open(Method::GET, "/health/ready").await;
+    ready.is_problem(503, "sealed");
+    let status = server.get("/status", &place.root).await.is(200);
+    assert_eq!(status.json(), json!({ "sealed": true }));
+
+    place.unseal("one");
+    // Told as unsealed, and open from then on.
+    crate::support::eventually("the server is ready", || async {
+        let ready = server.open(Method::GET, "/health/ready").await;
+        (ready.status() == 204).then_some(())
+    })
+    .await;
+    let export = server.get("/audit/export", &place.root).await.is(200);
+    let records = Tally::of_lines(export.text().lines());
+    assert_eq!(
+        records.len(),
+        2,
+        "the first token, and the export: {}",
+        export.text()
+    );
+    for row in ROWS {
+        let answer = ask(&server, row, &doomed, &Shown::Nothing).await;
+        answer.is_problem(401, "token-missing");
+    }
+    server.stop().await;
+}

@@ -1,0 +1,224 @@
+//! The built server as an operator runs it: founded by `init`, served by `serve`, in a process and a folder of its own.
+//! What it writes to standard error at the level `trace` stays in a file, where tests look for what must not be in it.
+//!
+//! Invariant: a process ends with its value here, and with the test binary when that is killed.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use coffer::store::Engine;
+use tempfile::TempDir;
+
+use super::client::{Client, Token};
+use super::{LOOK_EVERY, eventually, postgres};
+
+/// What opens the seal of every such server.
+pub const PASSPHRASE: &str = "correct horse battery staple";
+
+/// How a server finds its root key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Opened {
+    /// From a file with the passphrase, before its port opens.
+    ByFile,
+    /// By an operator: until then it is sealed.
+    ByHand,
+}
+
+/// A folder in which a cluster is founded.
+pub struct Place {
+    folder: TempDir,
+    authority: String,
+    database: String,
+    /// The token that may do everything.
+    pub root: Token,
+}
+
+/// A server that runs in a [`Place`].
+pub struct Built {
+    child: Child,
+    folder: PathBuf,
+    client: Client,
+    address: SocketAddr,
+}
+
+impl Place {
+    /// Founds a cluster with the passphrase seal.
+    pub async fn found(engine: Engine) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        let names = vec!["127.0.0.1".to_owned()];
+        let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
+        std::fs::write(at("certificate.pem"), made.cert.pem()).expect("it is written");
+        write_private(&at("key.pem"), &made.signing_key.serialize_pem());
+        write_private(&at("passphrase"), PASSPHRASE);
+        let database = match engine {
+            Engine::Sqlite => format!("sqlite://{}", at("coffer.db").display()),
+            Engine::Postgres => postgres::empty().await,
+        };
+        let mut place = Self {
+            authority: made.cert.pem(),
+            root: Token {
+                text: String::new(),
+                id: "the first".to_owned(),
+            },
+            folder,
+            database,
+        };
+        let config = place.configure("one", Opened::ByFile);
+        let token = place.path("token");
+        let token_file = token.to_str().expect("a path is text");
+        let mut init = place.command(&config, "init");
+        let said = init.args(["--token-file", token_file]).output();
+        let said = said.expect("the server's program can be run");
+        assert!(said.status.success(), "{said:?}");
+        let text = std::fs::read_to_string(&token).expect("the first token");
+        text.trim_end().clone_into(&mut place.root.text);
+        place
+    }
+
+    /// A file of this place.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The database, as its URL.
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+
+    /// Starts a server under a node's name, and waits until it listens.
+    pub async fn serve(&self, node: &str, opened: Opened) -> Built {
+        let config = self.configure(node, opened);
+        let log = File::create(config.with_extension("log")).expect("a log");
+        let mut serve = self.command(&config, "serve");
+        let child = serve.stderr(log).stdin(Stdio::null()).spawn();
+        let child = child.expect("the server's program can be run");
+        let log = config.with_extension("log");
+        let address = eventually("the server listens", || async { listening(&log) }).await;
+        Built {
+            child,
+            folder: self.folder.path().to_owned(),
+            client: Client::new(address, &self.authority),
+            address,
+        }
+    }
+
+    /// Brings the passphrase to a sealed server, as an operator does.
+    pub fn unseal(&self, node: &str) {
+        let mut unseal = self.command(&self.path(&format!("{node}.toml")), "unseal");
+        let unseal = unseal.stdin(Stdio::piped()).stderr(Stdio::piped());
+        let mut running = unseal.spawn().expect("it runs");
+        let mut stdin = running.stdin.take().expect("a pipe");
+        writeln!(stdin, "{PASSPHRASE}").expect("it listens");
+        drop(stdin);
+        let said = running.wait_with_output().expect("it ends");
+        assert!(said.status.success(), "{said:?}");
+    }
+
+    /// Everything that servers of this place have written to their logs.
+    pub fn logs(&self) -> String {
+        let entries = std::fs::read_dir(self.folder.path()).expect("a folder");
+        let logs = entries
+            .map(|entry| entry.expect("an entry").path())
+            .filter(|path| path.extension().is_some_and(|end| end == "log"));
+        logs.map(|path| std::fs::read_to_string(path).expect("a log"))
+            .collect()
+    }
+
+    fn configure(&self, node: &str, opened: Opened) -> PathBuf {
+        let passphrase = match opened {
+            Opened::ByFile => "passphrase_file = \"passphrase\"\n",
+            Opened::ByHand => "",
+        };
+        let text = format!(
+            "listen = \"127.0.0.1:0\"\nnode = \"{node}\"\nstate_dir = \"state-{node}\"\n\
+             [tls]\ncertificate = \"certificate.pem\"\nkey = \"key.pem\"\n\
+             [seal]\nkind = \"passphrase\"\n{passphrase}\
+             [log]\nlevel = \"trace\"\n"
+        );
+        let path = self.path(&format!("{node}.toml"));
+        std::fs::write(&path, text).expect("it is written");
+        path
+    }
+
+    /// A command of the server, which ends with this process.
+    fn command(&self, config: &Path, verb: &str) -> Command {
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_coffer-server")])
+            .args([verb, "--config"])
+            .arg(config)
+            .env("COFFER_DATABASE_URL", &self.database)
+            .env("COFFER_ACCEPT_FSYNC_OFF", "1");
+        command
+    }
+}
+
+impl Built {
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The folder of its place.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Tells it to stop, and waits until it has.
+    pub async fn stop(mut self) {
+        let pid = self.child.id().to_string();
+        let told = Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(told.expect("kill can be run").success());
+        // Meanwhile the client has to hear that its connection ends.
+        let child = &mut self.child;
+        let ended = loop {
+            if let Some(ended) = child.try_wait().expect("it is a child") {
+                break ended;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        };
+        assert!(ended.success(), "{ended}");
+    }
+}
+
+impl std::ops::Deref for Built {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl Drop for Built {
+    fn drop(&mut self) {
+        // After `stop` there is nothing left to kill.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Where a server says that it listens, in its own log.
+fn listening(log: &Path) -> Option<SocketAddr> {
+    let text = std::fs::read_to_string(log).ok()?;
+    let mut lines = text.lines();
+    let line = lines.find(|line| line.contains(r#""message":"listening""#))?;
+    let event: serde_json::Value = serde_json::from_str(line).ok()?;
+    event["address"].as_str()?.parse().ok()
+}
+
+fn write_private(path: &Path, text: &str) {
+    let mut options = OpenOptions::new();
+    let file = options.create_new(true).write(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes()))
+        .expect("it is written");
+}
