@@ -61,13 +61,12 @@ impl Operation for UndeleteSecret {
     async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<Written>, Refusal> {
         let place = view.place(&self.name.place).await?;
         let taken = find_living(view, &place, &self.name.path).await?.is_some();
-        if taken {
+        let found = find_deleted(view, &place, &self.name, self.id).await?;
+        if taken && (found.is_some() || self.id.is_none()) {
             let sentence = "a secret of that name is there: delete it first, or keep it".to_owned();
             return Err(Refusal::Conflict("exists", sentence));
         }
-        let mut secret = find_deleted(view, &place, &self.name, self.id)
-            .await?
-            .ok_or(Refusal::NotFound)?;
+        let mut secret = found.ok_or(Refusal::NotFound)?;
         secret.deleted_at = None;
         secret.updated_at = cx.now;
         let reply = Written::of(false, &self.name, &secret, cx.now)?;
