@@ -1,0 +1,7 @@
+//! E0603: What the parts of the door have in common has no name outside.
+
+use coffer::door::shared::Shared;
+
+fn decide(_: &Shared) {}
+
+fn main() {}
