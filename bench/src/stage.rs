@@ -17,8 +17,8 @@ use crate::rounds::Case;
 use crate::run::{Engine, Run};
 use crate::world::{Traffic, World};
 
-/// PostgreSQL's sessions report what they did at most once a second, and when they have something to do.
-const STATISTICS_DELAY: Duration = Duration::from_millis(2_500);
+/// A session of PostgreSQL that falls idle tells what it did after this time at the latest (`PGSTAT_IDLE_INTERVAL`).
+const STATISTICS_DELAY: Duration = Duration::from_millis(10_500);
 
 /// See the module.
 pub struct Stage {
@@ -82,19 +82,15 @@ impl Stage {
             begun.elapsed().as_secs_f64()
         ));
         let example = world.example(&run.client, node.address).await?;
-        let mut stage = Self {
+        let before = mark(run, &node, postgres.as_ref()).await?;
+        Ok(Self {
             engine,
             node,
             world: Arc::new(world),
             postgres,
             example,
-            before: Mark {
-                records: 0,
-                commits: 0,
-            },
-        };
-        stage.before = stage.mark(run).await?;
-        Ok(stage)
+            before,
+        })
     }
 
     /// This engine as a case.
@@ -112,7 +108,7 @@ impl Stage {
     /// What the rounds have made of it, taken when they are over.
     pub async fn between(&self, run: &Run) -> Result<Between> {
         let memory = process::memory_peak_bytes(self.node.id())?;
-        let now = self.mark(run).await?;
+        let now = mark(run, &self.node, self.postgres.as_ref()).await?;
         Ok(Between {
             memory_mib: memory as f64 / f64::from(1 << 20),
             commits: now.commits - self.before.commits,
@@ -151,22 +147,24 @@ impl Stage {
             lines: vec![compared, settings],
         })
     }
+}
 
-    async fn mark(&self, run: &Run) -> Result<Mark> {
-        let commits = match &self.postgres {
-            Some(postgres) => {
-                tokio::time::sleep(STATISTICS_DELAY).await;
-                postgres.commits().await?
-            }
-            None => 0,
-        };
-        let heads = self.node.heads(&run.client).await?;
-        let [head] = heads.as_slice() else {
-            return None.context("a new store has more than one stream");
-        };
-        Ok(Mark {
-            records: head.size,
-            commits,
-        })
-    }
+/// Records and commits so far, once PostgreSQL has been told of all of them.
+async fn mark(run: &Run, node: &Node, postgres: Option<&Postgres>) -> Result<Mark> {
+    let commits = match postgres {
+        Some(postgres) => {
+            run.progress("waiting for PostgreSQL's statistics");
+            tokio::time::sleep(STATISTICS_DELAY).await;
+            postgres.commits().await?
+        }
+        None => 0,
+    };
+    let heads = node.heads(&run.client).await?;
+    let [head] = heads.as_slice() else {
+        return None.context("a new store has more than one stream");
+    };
+    Ok(Mark {
+        records: head.size,
+        commits,
+    })
 }

@@ -259,11 +259,12 @@ mod tests {
             prop::collection::vec(prop::sample::select(vec!["a", "b", "*", "sys"]), 0..4),
             any::<bool>(),
         )
-            .prop_filter_map("not empty", |(mut parts, rest)| {
+            .prop_filter_map("a scope", |(mut parts, rest)| {
                 if rest {
                     parts.push("**");
                 }
-                (!parts.is_empty()).then(|| format!("read:{}", parts.join("/")))
+                let text = format!("read:{}", parts.join("/"));
+                text.parse::<Scope>().is_ok().then_some(text)
             })
     }
 

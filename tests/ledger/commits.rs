@@ -270,15 +270,21 @@ async fn a_connection_that_is_cut_or_held_as_commit_comes_by_loses_nothing() {
         } else {
             proxy.set_after(b"COMMIT", mode);
         }
-        let body = json!({ "fields": { "v": "1" } });
+        let put = |path: &str| a.put(path, json!({ "fields": { "v": "1" } }), &cluster.root);
         let path = format!("{PATH}?if_version={}", round + 1);
-        let call = a.put(&path, body, &cluster.root);
+        let call = put(&path);
         let call = tokio::spawn(async move { call.await });
         proxy.reached(mode).await;
         proxy.set(Mode::Pass);
-        let written = call.await.expect("no panic");
+        let mut written = call.await.expect("no panic");
         told.note(&written);
-        written.is(200);
+        if written.status() == 503 {
+            // The look that would have decided it again met a connection that was cut as well.
+            let again = || async { Some(put(&path).await).filter(|answer| answer.status() != 503) };
+            written = eventually("an answer", again).await;
+            told.note(&written);
+        }
+        assert!(matches!(written.status(), 200 | 412), "{}", written.text());
         assert_eq!(cluster.version(&a, SECRET).await, round as u64 + 2);
     }
     told.is_in(&cluster.bundle(&a).await);
