@@ -27,6 +27,8 @@ pub enum Turned {
     BadRequest,
     /// There were too many.
     TooMany,
+    /// The server was sealed.
+    Sealed,
 }
 
 impl Turned {
@@ -36,28 +38,37 @@ impl Turned {
             Self::Malformed => "token-malformed",
             Self::BadRequest => "bad-request",
             Self::TooMany => "too-many-requests",
+            Self::Sealed => "sealed",
         }
     }
 }
 
-/// Counts since the last summary.
+/// Counts since the last summary; a sealed server keeps its own until there is a door.
 #[derive(Default)]
-pub(super) struct Counted(Mutex<HashMap<(Option<IpAddr>, Turned), u64>>);
+pub struct Counted(Mutex<HashMap<(Option<IpAddr>, Turned), u64>>);
 
 impl Counted {
-    pub(super) fn count(&self, source: Option<IpAddr>, why: Turned) {
+    /// Counts one more.
+    pub fn count(&self, source: Option<IpAddr>, why: Turned) {
+        self.add(source, why, 1);
+    }
+
+    fn add(&self, source: Option<IpAddr>, why: Turned, more: u64) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let key = if counts.len() < SOURCES_MAX || counts.contains_key(&(source, why)) {
             source
         } else {
             None
         };
-        *counts.entry((key, why)).or_insert(0) += 1;
+        *counts.entry((key, why)).or_insert(0) += more;
+    }
+
+    fn take_all(&self) -> HashMap<(Option<IpAddr>, Turned), u64> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn take(&self) -> BTreeMap<String, String> {
-        let counts = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        counts
+        self.take_all()
             .into_iter()
             .map(|((source, why), count)| {
                 let source =
@@ -83,6 +94,13 @@ impl Door {
     /// Counts a request that was turned away before the door.
     pub fn count_turned_away(&self, source: Option<IpAddr>, why: Turned) {
         self.shared.counted.count(source, why);
+    }
+
+    /// Takes over what was counted before there was a door.
+    pub fn take_over(&self, counted: &Counted) {
+        for ((source, why), count) in counted.take_all() {
+            self.shared.counted.add(source, why, count);
+        }
     }
 
     /// What was turned away since this was last asked: source and reason to a number.

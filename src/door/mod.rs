@@ -36,7 +36,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 pub use check::check;
-pub use counted::Turned;
+pub use counted::{Counted, Turned};
 pub use decision::{Decision, seal_version};
 pub use facts::{Lease, Place, Places, ProjectPlaces};
 pub use found::{Founding, found};

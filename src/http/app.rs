@@ -23,7 +23,7 @@ use super::routes::{self, Found};
 use super::source::source_of;
 use super::{headers, open, url};
 use crate::config::Network;
-use crate::door::{Credential, Door, RequestId, Turned};
+use crate::door::{Counted, Credential, Door, RequestId, Turned};
 use crate::model::{Refusal, TokenProblem};
 
 /// What `status` tells to who may manage the server.
@@ -42,6 +42,8 @@ pub struct NodeFacts {
 /// All that answers requests. It begins sealed.
 pub struct App {
     unsealed: OnceLock<Unsealed>,
+    /// What was turned away while it was sealed.
+    counted: Counted,
     trusted: Vec<Network>,
     bodies: Semaphore,
     requests: Arc<Semaphore>,
@@ -61,6 +63,7 @@ impl App {
     pub fn new(trusted: Vec<Network>, boot: u64) -> Arc<Self> {
         Arc::new(Self {
             unsealed: OnceLock::new(),
+            counted: Counted::default(),
             trusted,
             bodies: Semaphore::new(BODIES_KIB_MAX),
             requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
@@ -74,6 +77,9 @@ impl App {
     pub fn unseal(&self, door: Door, facts: NodeFacts) {
         // Who comes second brings the same cluster's door; the first one stays.
         let _ = self.unsealed.set(Unsealed { door, facts });
+        if let Some(unsealed) = self.unsealed.get() {
+            unsealed.door.take_over(&self.counted);
+        }
     }
 
     /// Answers one request of the peer at this address.
@@ -127,7 +133,11 @@ impl App {
             }
             Found::Nothing => return Err(self.turn_away(source, Fault::NoRoute)),
         };
-        let door = self.unsealed.get().ok_or(Fault::Sealed)?.door.clone();
+        let Some(unsealed) = self.unsealed.get() else {
+            self.counted.count(Some(source), Turned::Sealed);
+            return Err(Fault::Sealed);
+        };
+        let door = unsealed.door.clone();
         let credential = headers::credential(&parts.headers);
         let problem = match credential {
             Credential::Missing => Some((TokenProblem::Missing, Turned::Missing)),
@@ -160,7 +170,10 @@ impl App {
     fn turn_away(&self, source: IpAddr, fault: Fault) -> Fault {
         match self.unsealed.get() {
             Some(unsealed) => turned_away(&unsealed.door, source, fault),
-            None => fault,
+            None => {
+                self.counted.count(Some(source), Turned::BadRequest);
+                fault
+            }
         }
     }
 

@@ -29,7 +29,7 @@ impl Numbers {
 
 /// Garbage as bytes: some of it text, some of it JSON's own characters.
 fn garbage(numbers: &mut Numbers, length: usize) -> Vec<u8> {
-    const LIKELY: &[u8] = br#"{}[]":,\/0123456789.eE+-truefalsnu fieldscopev%*!"#;
+    const LIKELY: &[u8] = b"{}[]\":,\\/0123456789.eE+-truefalsnu fieldscopev%*!";
     let any = numbers.below(3);
     let byte = |numbers: &mut Numbers| match any {
         0 => numbers.byte(),

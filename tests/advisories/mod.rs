@@ -13,6 +13,8 @@ mod raw;
 mod tenants;
 mod tokens;
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::support::vault::TestVault;
@@ -61,3 +63,20 @@ macro_rules! unchanged {
     }};
 }
 use unchanged;
+
+/// The page names tests that are there, and every test of this folder that replays something.
+#[test]
+fn the_page_names_what_there_is() {
+    let page = include_str!("../../docs/security/advisories.md");
+    let all = crate::architecture::functions();
+    let named = |word: &&str| word.contains('_') && !word.contains(['/', '.', '…']);
+    let names: BTreeSet<&str> = page.split('`').skip(1).step_by(2).filter(named).collect();
+    assert!(names.len() > 50);
+    for name in &names {
+        assert!(all.contains(*name), "there is no {name}");
+    }
+    let replayed = all.iter().filter(|name| name.starts_with("replay_"));
+    for name in replayed {
+        assert!(names.contains(name.as_str()), "{name} is not on the page");
+    }
+}

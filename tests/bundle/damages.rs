@@ -47,7 +47,7 @@ pub fn damages(text: &[u8]) -> Vec<Damaged> {
         add("two swapped lines", what("swapped with the next"), swapped);
     }
     let records = |line: &&[u8]| line.starts_with(b"{");
-    let first = lines.iter().position(|line| records(line));
+    let first = lines.iter().position(records);
     let first = first.expect("a record");
     for (kind, line) in [
         ("a flipped byte of the header", 0),

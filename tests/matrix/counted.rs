@@ -28,7 +28,7 @@ both_engines! {
         let v = v.restart().await;
         let records = v.audit().await;
         let all: Vec<_> = records.all().iter().filter(|record| record.text("principal") != Some("system/streams")).collect();
-        assert_eq!(all.len() as i64, before.len() + 1);
+        assert_eq!(all.len() as i64, before.len() + 2, "the summary, and that the server stopped");
         let summary = records.all().iter().find(|record| record.text("principal") == Some("system/door")).expect("a summary");
         let said = ["action", "resource", "verdict"].map(|key| summary.text(key).expect("text"));
         assert_eq!(said, ["audit", "sys/door", "allowed"]);

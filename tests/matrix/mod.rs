@@ -140,6 +140,7 @@ both_engines! {
         }
 
         let v = v.restart().await;
+        expected.add(Line::closed());
         let bundle = v.get("/audit/bundle", &v.root).await.is(200);
         let report = coffer_audit_log::verify(bundle.bytes(), &key).expect("the bundle verifies");
         let text = bundle.text();

@@ -3,7 +3,7 @@
 
 use coffer::store::Engine;
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::ask;
 use super::column::{Shown, damaged, stranger};
@@ -67,5 +67,23 @@ async fn story(engine: Engine) {
         let answer = ask(&server, row, &doomed, &Shown::Nothing).await;
         answer.is_problem(401, "token-missing");
     }
+    server.stop().await;
+
+    // What was turned away is summed up when there is a log to do so in.
+    let server = place.serve("one", Opened::ByFile).await;
+    let export = server.get("/audit/export", &place.root).await.is(200);
+    let export = export.text();
+    let records = export
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let summaries: Vec<Value> = records
+        .filter(|record| record["principal"] == "system/door")
+        .collect();
+    assert_eq!(summaries.len(), 1, "{summaries:?}");
+    let counted = json!({
+        "127.0.0.1 sealed": (callers.len() * ROWS.len()).to_string(),
+        "127.0.0.1 token-missing": ROWS.len().to_string(),
+    });
+    assert_eq!(summaries[0]["metadata"], counted);
     server.stop().await;
 }

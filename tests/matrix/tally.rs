@@ -38,6 +38,11 @@ impl Line {
         )))
     }
 
+    /// The record with which a server that is told to stop closes its log.
+    pub fn closed() -> Self {
+        Self("system/ledger - audit sys/status allowed 200 closed".to_owned())
+    }
+
     /// A record of the log, unless it is of the system's own streams.
     fn found(line: &str) -> Option<Self> {
         let record: Value = serde_json::from_str(line).expect("a record is JSON");

@@ -42,7 +42,6 @@ pub struct Built {
     child: Child,
     folder: PathBuf,
     client: Client,
-    address: SocketAddr,
 }
 
 impl Place {
@@ -103,7 +102,6 @@ impl Place {
             child,
             folder: self.folder.path().to_owned(),
             client: Client::new(address, &self.authority),
-            address,
         }
     }
 
@@ -159,11 +157,6 @@ impl Place {
 }
 
 impl Built {
-    /// Where it listens.
-    pub const fn address(&self) -> SocketAddr {
-        self.address
-    }
-
     /// Its process.
     pub fn id(&self) -> u32 {
         self.child.id()
