@@ -125,7 +125,7 @@ async fn reads_go_on_while_another_node_writes_as_fast_as_it_can() {
     }
     let mut reads = 0;
     let mut last = 0;
-    while writing.len() > 0 {
+    while !writing.is_empty() {
         while let Some(done) = writing.try_join_next() {
             done.expect("no panic");
         }
