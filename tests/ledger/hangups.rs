@@ -37,6 +37,9 @@ on_both! {
             }
             giving_up.join_all().await;
         }
+        // A connection with so many resets is told to go away (too_many_resets): who asks again gets a new one.
+        let heard = || async { a.get("/tokens/self", &cluster.root).sent().await.ok() };
+        eventually("a connection that lasts", heard).await.is(200);
         let quiet = || async {
             let before = cluster.bundle(&a).await.all().len();
             (cluster.bundle(&a).await.all().len() == before + 2).then_some(())
