@@ -231,6 +231,10 @@ fn words(text: &str) -> Vec<String> {
                 words.push("\"\"".to_owned());
                 at += raw_string(rest).unwrap_or(1);
             }
+            ['b', 'r', '"' | '#', ..] if raw_string(&rest[1..]).is_some() => {
+                words.push("\"\"".to_owned());
+                at += 1 + raw_string(&rest[1..]).unwrap_or(1);
+            }
             ['\'', ..] => {
                 words.push("'".to_owned());
                 at += character(rest);
@@ -334,6 +338,7 @@ fn words_are_read_as_the_compiler_would() {
         door(r##"r#"crate::a"# b"crate::b" '"' crate::c "\"crate::d""##),
         ["c"]
     );
+    assert_eq!(door(r##"br#"{"crate::a"#; crate::b; br"crate::c""##), ["b"]);
     assert_eq!(door("fn f<'a>(x: &'a str) -> crate::a::B<'a> {}"), ["a"]);
     assert_eq!(door("super::super::store::x; super::cache::y"), ["store"]);
     assert_eq!(
