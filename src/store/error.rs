@@ -86,6 +86,8 @@ fn of_postgres(code: &str, message: &str, constraint: Option<&str>) -> StoreErro
         // 40003: outcome unknown; 57: ended or cancelled by somebody; 58: the system under it.
         "25P03" | "25006" | "40003" => StoreError::Lost,
         _ if ["08", "57", "58"].contains(&code.get(..2).unwrap_or("")) => StoreError::Lost,
+        // 42P07, 42710: a table, or its type, that another node makes at the same moment.
+        "42P07" | "42710" => StoreError::Conflict(code.to_owned()),
         _ if code.starts_with("23") => StoreError::Conflict(constraint.unwrap_or(code).to_owned()),
         _ => StoreError::Broken(format!("{code} {message}")),
     }
