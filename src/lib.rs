@@ -1,7 +1,7 @@
 //! Coffer: a self-hosted secrets service whose audit log proves itself.
 //!
 //! The map, from the outside in; `ARCHITECTURE.md` says what may use what:
-//! - [`commands`]: the command line of `coffer-server`, which makes the parts and hands them to each other.
+//! - `commands`, of the binary: its command line, which makes the parts and hands them to each other.
 //! - [`config`]: the configuration file, every key of it known.
 //! - [`http`]: routes, strict parsing, replies and problems, sockets and TLS.
 //! - [`jobs`]: what Coffer does unasked.
