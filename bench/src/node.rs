@@ -125,6 +125,11 @@ impl Node {
         Ok(heads.heads)
     }
 
+    /// What it said at its start of the settings of its own sessions, which nobody else can see.
+    pub fn durability(&self) -> Option<String> {
+        self.process.logged("durability")
+    }
+
     /// Stops it as an operator does, and waits for its end.
     pub fn stop(self) -> Result<()> {
         self.process.stop()
@@ -169,7 +174,7 @@ impl Plan<'_> {
              kind = \"file\"\n\
              file = \"../root.key\"\n\
              [log]\n\
-             level = \"warn\"\n\
+             level = \"info\"\n\
              format = \"text\"\n\
              [runtime]\n\
              workers = 1\n",

@@ -144,6 +144,13 @@ impl Process {
         }
     }
 
+    /// The first line of its log with this word in it.
+    pub fn logged(&self, word: &str) -> Option<String> {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let line = log.lines().find(|line| line.contains(word))?;
+        Some(line.to_owned())
+    }
+
     /// Asks it to end, and waits for that.
     pub fn stop(mut self) -> Result<()> {
         self.ask_to_end()?;

@@ -127,6 +127,7 @@ impl Stage {
         };
         let records = Count::of_log(&self.node, &run.client).await?;
         let compared = format!("{}: {}", self.engine.word(), log::compare(answers, records));
+        let said = self.node.durability();
         let (from, to) = (between.from, between.to);
         let (segments, settings) = match self.postgres {
             Some(postgres) => {
@@ -144,7 +145,7 @@ impl Stage {
         Ok(Ended {
             segments,
             unaccounted: answers.differences(records),
-            lines: vec![compared, settings],
+            lines: [compared, settings].into_iter().chain(said).collect(),
         })
     }
 }
