@@ -85,7 +85,7 @@ fn run(command: Command) -> Result<()> {
     };
     for measure in measures {
         // Before the runtime has a thread: a place on a core is inherited.
-        let run = Run::prepare(options.clone())?;
+        let run = Run::prepare(options.clone(), !matches!(measure, Measure::Limit))?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

@@ -92,12 +92,13 @@ pub struct Run {
     pub client: Client,
     certificate: Certificate,
     directory: TempDir,
+    /// Empty when the run needs none.
     server: PathBuf,
 }
 
 impl Run {
-    /// Builds the server if need be, and makes the run's directory.
-    pub fn prepare(options: Options) -> Result<Self> {
+    /// Builds the server, if it is needed and not up to date, and makes the run's directory.
+    pub fn prepare(options: Options, needs_server: bool) -> Result<Self> {
         if cfg!(debug_assertions) {
             let text = "figures of a debug build mean nothing: run with --release";
             return Err(Failure::new(text));
@@ -109,7 +110,8 @@ impl Run {
         }
         let server = match &options.server {
             Some(server) => server.clone(),
-            None => build_server()?,
+            None if needs_server => build_server()?,
+            None => PathBuf::new(),
         };
         let cores = Cores::choose(!options.no_pin);
         cores.take_place()?;
