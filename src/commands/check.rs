@@ -7,7 +7,7 @@ use std::io::Write;
 
 use clap::Args;
 use coffer::config::Config;
-use coffer::door;
+use coffer::door::{self, StartError};
 
 use super::node::{self, Sealed};
 use super::{ConfigOrData, Failure, TAMPERED, runtime, terminal};
@@ -46,7 +46,23 @@ impl Check {
 
 async fn check(config: &Config) -> Result<Vec<String>, Failure> {
     let store = node::open_store(config).await?;
-    let sealed = Sealed::find(&store).await?.ok_or_else(node::not_founded)?;
+    let failed = |error: StartError| Failure::failed(error.0);
+    let ground = door::check_ground(&store).await.map_err(failed)?;
+    if let Some(schema) = ground.schema {
+        return Err(node::other_schema(schema));
+    }
+    let Some(cluster) = ground.cluster else {
+        return if ground.lines.is_empty() && ground.keys.is_empty() {
+            Err(node::not_founded())
+        } else {
+            Ok(ground.without_world())
+        };
+    };
+    let mut lines = ground.lines;
+    let Ok(sealed) = Sealed::of(cluster, ground.keys) else {
+        lines.push("wrapped key seal 1: it is no seal's record".to_owned());
+        return Ok(lines);
+    };
     let root = match sealed.root(&config.seal).await? {
         Some(root) => root,
         None => {
@@ -57,10 +73,14 @@ async fn check(config: &Config) -> Result<Vec<String>, Failure> {
                 .map_err(Failure::failed)?
         }
     };
+    // Said row by row, before a keyring is asked for, which is whole or not at all.
+    let unopened = sealed.unopened(&root);
+    if !unopened.is_empty() {
+        lines.extend(unopened);
+        return Ok(lines);
+    }
     let keys = sealed.open(root)?;
-    door::check(&store, &keys)
-        .await
-        .map_err(|error| Failure::failed(error.0))
+    door::check(&store, &keys).await.map_err(failed)
 }
 
 #[derive(Args)]

@@ -145,22 +145,23 @@ impl Sealed {
             return Ok(None);
         };
         if world.schema != store::SCHEMA {
-            let (schema, known) = (world.schema, store::SCHEMA);
-            return Err(Failure::failed(format!(
-                "The store has schema {schema}, and this server knows {known}: run coffer-server migrate of the newer one."
-            )));
+            return Err(other_schema(world.schema));
         }
         let mut reader = store.reader().await.map_err(told)?;
         let keys = reader.list_keys([0; 16]).await.map_err(told)?.value;
+        let sealed = Self::of(world.cluster, keys).map_err(Failure::failed)?;
+        Ok(Some(sealed))
+    }
+
+    /// A cluster with these keys of its own.
+    pub fn of(cluster: ClusterId, keys: Vec<KeyRow>) -> Result<Self, SealError> {
         let record = keys.iter().find(|row| row.kind == KeyKind::Seal);
-        let record = record
-            .ok_or(SealError::Damaged)
-            .and_then(|row| SealRecord::parse(&row.wrapped));
-        Ok(Some(Self {
-            cluster: world.cluster,
-            record: record.map_err(Failure::failed)?,
+        let record = record.ok_or(SealError::Damaged)?;
+        Ok(Self {
+            cluster,
+            record: SealRecord::parse(&record.wrapped)?,
             keys,
-        }))
+        })
     }
 
     /// The root key, if the configuration says where it is; nothing when an operator has to give the passphrase.
@@ -198,6 +199,11 @@ impl Sealed {
     ) -> Result<Result<RootKey, SealError>, Failure> {
         let (record, place) = (self.record.clone(), RootPlace::of(self.cluster));
         slow(move || passphrase::open(&record, place, &phrase)).await
+    }
+
+    /// A line for each key that this root key does not open, or that is gone.
+    pub fn unopened(&self, root: &RootKey) -> Vec<String> {
+        door::check_keys(root, self.cluster, &self.keys)
     }
 
     /// The keys of the cluster.
@@ -256,6 +262,14 @@ fn told(error: StoreError) -> Failure {
 
 fn refused(StartError(sentence): StartError) -> Failure {
     Failure::failed(sentence)
+}
+
+/// The store is of another server's time.
+pub fn other_schema(schema: u32) -> Failure {
+    let known = store::SCHEMA;
+    Failure::failed(format!(
+        "The store has schema {schema}, and this server knows {known}: run coffer-server migrate of the newer one."
+    ))
 }
 
 /// No cluster was founded in this store.

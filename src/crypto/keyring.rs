@@ -83,6 +83,19 @@ impl Keyring {
         })
     }
 
+    /// Whether a row of the cluster's own opens as what it is kept for. The seal's record is not wrapped by the root key.
+    #[must_use]
+    pub fn opens(&self, row: &KeyRow) -> bool {
+        Self::opens_under(&self.root, self.cluster, row)
+    }
+
+    /// The same under a root key with which no keyring is to be had.
+    #[must_use]
+    pub fn opens_under(root: &RootKey, cluster: ClusterId, row: &KeyRow) -> bool {
+        let place = KeyPlace::of_cluster(cluster, row.kind, row.term);
+        row.kind == KeyKind::Seal || root.unwrap(place, &row.wrapped).is_ok()
+    }
+
     /// The cluster these keys belong to.
     #[must_use]
     pub fn cluster(&self) -> ClusterId {

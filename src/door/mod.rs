@@ -28,6 +28,7 @@ mod start;
 mod state_dir;
 mod strangers;
 mod view;
+mod words;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -35,7 +36,7 @@ use std::sync::atomic::Ordering;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
-pub use check::check;
+pub use check::{Ground, check, check_ground, check_keys};
 pub use counted::{Counted, Turned};
 pub use decision::{Decision, seal_version};
 pub use facts::{Lease, Place, Places, ProjectPlaces};

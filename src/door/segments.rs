@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::draft::Draft;
+use super::words::{self, Subject};
 use crate::crypto::{CryptoError, Keyring};
 use crate::entropy::Entropy;
-use crate::model::{Changes, DocumentKind, SegmentRow, StreamId, Timestamp};
+use crate::model::{Changes, SegmentRow, StreamId, Timestamp};
 
 /// zstd's level: higher ones save one or two bytes in a hundred.
 const ZSTD_LEVEL: i32 = 3;
@@ -22,22 +23,20 @@ const FORMAT: u8 = 1;
 /// Before the lines: the format, the change that validated them, and their length.
 const HEAD_BYTES: usize = 1 + 8 + 4;
 
-/// The log's last word on a document: its kind, its id, and the SHA-256 of what was stored; zero once it is gone.
+/// The log's last word on a row: what it is of, its id, and the SHA-256 of what was stored; zero once it is gone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Word {
     /// The record that says so, as its place in the segment.
     pub(super) record: u32,
-    pub(super) kind: DocumentKind,
+    pub(super) subject: Subject,
     pub(super) id: [u8; 16],
     pub(super) digest: [u8; 32],
 }
 
 const WORD_BYTES: usize = 4 + 1 + 16 + 32;
-/// What stands for a document that is gone.
-pub(super) const GONE: [u8; 32] = [0; 32];
 
 /// What can be known of a segment without opening it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Summary {
     pub(super) format: u32,
@@ -191,18 +190,9 @@ impl Gathering {
     }
 
     fn add_words(&mut self, changes: &Changes) {
-        let put = changes
-            .documents
-            .iter()
-            .map(|row| (row.kind, row.id, Sha256::digest(&row.sealed).into()));
-        let gone = changes
-            .dead_documents
-            .iter()
-            .map(|(kind, id)| (*kind, *id, GONE));
-        for (kind, id, digest) in put.chain(gone) {
-            let digest: [u8; 32] = digest;
+        for (subject, id, digest) in words::of(changes) {
             self.words.extend_from_slice(&self.count.to_be_bytes());
-            self.words.push(kind as u8);
+            self.words.push(subject.number());
             self.words.extend_from_slice(&id);
             self.words.extend_from_slice(&digest);
         }
@@ -221,12 +211,7 @@ impl Gathering {
         {
             self.summary.principals.insert(principal.to_owned());
         }
-        let end = record
-            .resource
-            .match_indices('/')
-            .nth(1)
-            .map_or(record.resource.len(), |(at, _)| at);
-        let place = &record.resource[..end];
+        let place = place_of(&record.resource);
         if !self.summary.places.contains(place) {
             self.summary.places.insert(place.to_owned());
         }
@@ -234,6 +219,12 @@ impl Gathering {
             self.summary.actions.insert(record.action.to_owned());
         }
     }
+}
+
+/// The place in a resource, as summaries name it: its first two parts.
+pub(super) fn place_of(resource: &str) -> &str {
+    let end = resource.match_indices('/').nth(1);
+    &resource[..end.map_or(resource.len(), |(at, _)| at)]
 }
 
 /// A segment, opened.
@@ -286,17 +277,17 @@ impl Opened {
             .map(|line| line.strip_suffix(b"\n").unwrap_or(line))
     }
 
-    /// The last words on documents that its records speak.
+    /// The last words on rows that its records speak.
     pub(super) fn words(&self) -> impl Iterator<Item = Option<Word>> {
         self.plain[self.lines.end..]
             .chunks_exact(WORD_BYTES)
             .map(|bytes| {
                 let (record, rest) = bytes.split_first_chunk::<4>()?;
-                let (kind, rest) = rest.split_first()?;
+                let (subject, rest) = rest.split_first()?;
                 let (id, digest) = rest.split_first_chunk::<16>()?;
                 Some(Word {
                     record: u32::from_be_bytes(*record),
-                    kind: DocumentKind::from_number(i64::from(*kind))?,
+                    subject: Subject::from_number(*subject)?,
                     id: *id,
                     digest: digest.try_into().ok()?,
                 })

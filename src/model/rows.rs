@@ -115,6 +115,20 @@ pub enum KeyKind {
 }
 
 impl KeyKind {
+    /// The word that operators read.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Seal => "seal",
+            Self::TokenMac => "token-mac",
+            Self::CursorMac => "cursor-mac",
+            Self::MarkMac => "mark-mac",
+            Self::System => "system",
+            Self::Audit => "audit",
+            Self::Signer => "signer",
+            Self::Environment => "environment",
+        }
+    }
+
     /// The kind stored as this number.
     pub fn from_number(number: i64) -> Option<Self> {
         use KeyKind::{Audit, CursorMac, Environment, MarkMac, Seal, Signer, System, TokenMac};

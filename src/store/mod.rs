@@ -19,6 +19,7 @@ mod streams;
 #[cfg(test)]
 mod tests;
 mod versions;
+mod whole;
 mod world;
 mod writer;
 
@@ -33,6 +34,7 @@ pub use error::StoreError;
 pub use migrate::SCHEMA;
 pub use notes::{NOTES_PRUNED_MAX, NoteRow};
 pub use readers::Reader;
+pub use whole::OddRow;
 pub use world::{Seen, Stamp};
 pub use writer::{Batch, Look, NewHead, ReadOutcome, Writer};
 

@@ -10,7 +10,7 @@ use super::{Connection, StoreError};
 
 const TABLE: &str = "segment";
 
-type Columns = (Vec<u8>, i64, i64, i64, Vec<u8>, Vec<u8>);
+pub(super) type Columns = (Vec<u8>, i64, i64, i64, Vec<u8>, Vec<u8>);
 
 // Starts at the last segment that begins at or before the index: it may hold it.
 pub(super) const LIST: &str = "
@@ -60,7 +60,7 @@ impl Connection {
     }
 }
 
-fn segment(
+pub(super) fn segment(
     (stream, first, count, seq, summary, sealed): Columns,
 ) -> Result<SegmentRow, StoreError> {
     Ok(SegmentRow {

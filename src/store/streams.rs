@@ -10,7 +10,7 @@ use super::{Connection, StoreError};
 
 const TABLE: &str = "stream";
 
-type Columns = (Vec<u8>, Vec<u8>, i64, i64, i64, Vec<u8>, String);
+pub(super) type Columns = (Vec<u8>, Vec<u8>, i64, i64, i64, Vec<u8>, String);
 
 pub(super) const LIST: &str =
     "SELECT id, owner, epoch, beat, size, frontier, head FROM stream ORDER BY id";
@@ -66,7 +66,7 @@ impl Connection {
     }
 }
 
-fn stream(
+pub(super) fn stream(
     (id, owner, epoch, beat, size, frontier, head): Columns,
 ) -> Result<StreamRow, StoreError> {
     Ok(StreamRow {

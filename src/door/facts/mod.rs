@@ -18,8 +18,8 @@ use crate::model::{
 };
 use crate::store::{Connection, Seen, Stamp, StoreError};
 
-pub(super) use places::load_places;
 pub use places::{Place, Places, ProjectPlaces};
+pub(super) use places::{load_places, open_places};
 pub(super) use secrets::{KnownSecret, known_version, load_secret, open_secret};
 pub(super) use tokens::{load_application, load_principal, load_token, open_principal, open_token};
 

@@ -67,6 +67,12 @@ impl Places {
         places.flatten().find(|place| place.environment.id == id)
     }
 
+    /// The environments that open.
+    pub fn environments(&self) -> impl Iterator<Item = &Arc<Place>> {
+        let places = self.projects.values();
+        places.flat_map(|project| project.environments.values().flatten())
+    }
+
     /// Projects by name.
     pub fn projects(&self) -> impl Iterator<Item = (&Name, &ProjectPlaces)> {
         self.projects.iter()
@@ -126,7 +132,8 @@ async fn list_kind(
     }
 }
 
-fn open_places(
+/// Opens every place as far as it opens.
+pub(in crate::door) fn open_places(
     keys: &Keyring,
     key_rows: &[KeyRow],
     projects: &[DocumentRow],

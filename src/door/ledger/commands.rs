@@ -19,7 +19,7 @@ use crate::store::{Stamp, StoreError, Writer};
 /// Notes are pruned every so many changes.
 const PRUNE_EVERY: u64 = 512;
 /// Changes whose notes are kept.
-const NOTES_KEPT: u64 = 1_000_000;
+pub(in crate::door) const NOTES_KEPT: u64 = 1_000_000;
 
 /// A batch under the lock.
 struct Locked {

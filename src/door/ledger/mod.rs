@@ -21,6 +21,7 @@ use super::shared::Shared;
 use super::state_dir::StateDir;
 use crate::model::{Timestamp, WorldRow};
 use crate::store::{Engine, StoreError, Writer};
+pub(super) use commands::NOTES_KEPT;
 pub(super) use follow::matter;
 use next::Next;
 

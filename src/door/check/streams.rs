@@ -1,0 +1,196 @@
+//! The streams and their segments: each opens at its place, says in its summary what its records say, and all of them
+//! together lead to the signed head. On the way the log's words on rows are gathered.
+//!
+//! Invariant: every segment is looked at, whichever stream it says it is of.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use coffer_audit_log::{Frontier, Record, leaf_hash, open_note};
+
+use super::{Check, PAGE};
+use crate::crypto::CryptoError;
+use crate::door::documents::{self, CLUSTER_ID, Within};
+use crate::door::segments::{Opened, Summary, place_of};
+use crate::door::start::StartError;
+use crate::door::words::Spoken;
+use crate::model::{
+    Cluster, DocumentKind, SegmentRow, StreamEntry, StreamId, StreamRow, Timestamp,
+};
+
+/// Words by the change, the segment and the place in it that spoke them.
+type OrderedWords = BTreeMap<(u64, StreamId, u64, usize), Spoken>;
+
+/// A stream on the way through its segments.
+struct Walk {
+    row: StreamRow,
+    tree: Frontier,
+    /// All of its segments so far have opened, one behind the other.
+    whole: bool,
+}
+
+impl Check<'_> {
+    /// Every stream that the cluster's document lists is there, and its records lead to its signed head.
+    pub(super) async fn streams(&mut self) -> Result<(), StartError> {
+        let rows = self.reader.list_whole_streams().await?;
+        match self.listed_streams().await? {
+            Some(listed) => self.compare_lists(&listed, &rows),
+            None => self.say("cluster: there is no document of it that opens".to_owned()),
+        }
+        let walk = |row: StreamRow| {
+            let tree = Frontier::new();
+            (
+                row.id,
+                Walk {
+                    row,
+                    tree,
+                    whole: true,
+                },
+            )
+        };
+        let mut walks: BTreeMap<StreamId, Walk> = rows.into_iter().map(walk).collect();
+        // Each change is one commit, of one stream: its words are in order of the change, whoever spoke them.
+        let mut words = OrderedWords::new();
+        let mut after = None;
+        loop {
+            let segments = self.reader.list_whole_segments(after, PAGE).await?;
+            let Some(last) = segments.last() else { break };
+            after = Some((last.stream, last.first));
+            for segment in segments {
+                self.segment(walks.get_mut(&segment.stream), &segment, &mut words);
+            }
+        }
+        for walk in walks.into_values() {
+            self.head(walk);
+        }
+        let last_words = words.into_values();
+        self.words = last_words
+            .map(|(subject, id, digest)| ((subject, id), digest))
+            .collect();
+        Ok(())
+    }
+
+    async fn listed_streams(&mut self) -> Result<Option<Vec<StreamEntry>>, StartError> {
+        let documents = self
+            .reader
+            .list_whole_documents(DocumentKind::Cluster, &[], PAGE)
+            .await?;
+        let row = documents.into_iter().find(|row| row.id == CLUSTER_ID);
+        let opened =
+            row.map(|row| documents::open::<Cluster>(self.keys, &row, Within::default(), ""));
+        Ok(opened.and_then(Result::ok).map(|cluster| cluster.streams))
+    }
+
+    fn compare_lists(&mut self, listed: &[StreamEntry], rows: &[StreamRow]) {
+        for entry in listed {
+            if !rows.iter().any(|row| row.id == entry.id) {
+                self.say(format!(
+                    "stream {} of the node {}: it is gone",
+                    entry.id, entry.node
+                ));
+            }
+        }
+        for row in rows {
+            if !listed.iter().any(|entry| entry.id == row.id) {
+                self.say(format!(
+                    "stream {}: the cluster's document does not list it",
+                    row.id
+                ));
+            }
+        }
+    }
+
+    /// One segment, at its place in its stream or out of it.
+    fn segment(&mut self, walk: Option<&mut Walk>, row: &SegmentRow, words: &mut OrderedWords) {
+        let (first, stream) = (row.first, row.stream);
+        let Some(walk) = walk else {
+            let line = format!("segment {first} of stream {stream}: there is no such stream");
+            return self.say(line);
+        };
+        let at = walk.tree.size();
+        if walk.whole && first != at {
+            walk.whole = false;
+            self.say(if first > at {
+                format!("segment {at} of stream {stream}: it is gone")
+            } else {
+                format!("segment {first} of stream {stream}: another one holds its records")
+            });
+        }
+        if first.saturating_add(row.count.into()) > walk.row.size {
+            self.say(format!(
+                "segment {first} of stream {stream}: it lies beyond the stream's end"
+            ));
+        }
+        let Ok(opened) = Opened::open(self.keys, row) else {
+            walk.whole = false;
+            return self.say(format!(
+                "segment {first} of stream {stream}: it does not open there"
+            ));
+        };
+        if walk.whole {
+            for line in opened.lines() {
+                walk.tree.push(leaf_hash(line));
+            }
+        }
+        if !self.summary_agrees(row, &opened) {
+            self.say(format!(
+                "segment {first} of stream {stream}: its summary is not of its records"
+            ));
+        }
+        for (at, word) in opened.words().enumerate() {
+            let Some(word) = word else { continue };
+            words.insert(
+                (row.seq, stream, first, at),
+                (word.subject, word.id, word.digest),
+            );
+        }
+    }
+
+    fn summary_agrees(&self, row: &SegmentRow, opened: &Opened) -> bool {
+        let sealed = self
+            .keys
+            .open_summary(row.stream, row.first, row.count, &row.summary);
+        let stored = sealed.and_then(|plain| {
+            serde_json::from_slice::<Summary>(plain.expose()).map_err(|_| CryptoError)
+        });
+        stored.is_ok_and(|stored| summary_of(opened, stored.format).as_ref() == Some(&stored))
+    }
+
+    fn head(&mut self, walk: Walk) {
+        let Walk { row, tree, whole } = walk;
+        let head = open_note(&row.head, &self.verifier);
+        let under_head = head.is_ok_and(|head| {
+            (head.size, head.root) == (tree.size(), tree.root())
+                && head.origin.stream.as_str() == row.id.to_string()
+        });
+        let stands = row.size == tree.size() && row.frontier == tree.to_bytes();
+        // A segment that is missing has been named already.
+        if whole && !(under_head && stands) {
+            self.say(format!(
+                "stream {}: its records do not lead to its signed head",
+                row.id
+            ));
+        }
+    }
+}
+
+/// What the records of a segment have to say in its summary.
+fn summary_of(opened: &Opened, format: u32) -> Option<Summary> {
+    let mut summary: Option<Summary> = None;
+    for line in opened.lines() {
+        let record = Record::parse(line).ok()?;
+        let time = Timestamp::from_micros(record.time);
+        let summary = summary.get_or_insert_with(|| Summary {
+            format,
+            from: time,
+            to: time,
+            principals: BTreeSet::new(),
+            places: BTreeSet::new(),
+            actions: BTreeSet::new(),
+        });
+        summary.to = time;
+        summary.principals.extend(record.principal.map(Into::into));
+        summary.places.insert(place_of(&record.resource).to_owned());
+        summary.actions.insert(record.action.into());
+    }
+    summary
+}
