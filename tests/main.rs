@@ -13,3 +13,4 @@ mod matrix;
 mod nodes;
 mod operations;
 mod support;
+mod surgery;
