@@ -14,14 +14,14 @@ use super::{Connection, StoreError, segments, streams, world};
 
 /// What `$1` is in every statement: SQLite, which stores anything anywhere, orders every other type before it.
 const NO_BYTES: &[u8] = &[];
-/// Odd rows that are named, of each table.
+/// Odd rows that are named.
 const ODD_MAX: i64 = 1_000;
 
 /// A row of a shape that Coffer never writes: its table, a number of its key, and the bytes of its key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OddRow {
     /// Which table.
-    pub table: &'static str,
+    pub table: String,
     /// Its kind, its first record or its change; its schema in `migration`.
     pub number: i64,
     /// Its id, as far as it has one.
@@ -244,73 +244,50 @@ pub(super) const SEGMENTS: &str = concat!(
 
 pub(super) const MIGRATIONS: &str = concat!("SELECT schema FROM migration WHERE ", migration!());
 
-/// The rows that none of the lists above shows, of each table.
-pub(super) const ODD: [(&str, &str); 8] = [
-    (
-        "world",
-        concat!(
-            "SELECT CAST(id AS BIGINT), cluster || $1 FROM world WHERE (id = 1 AND ",
-            world!(),
-            ") IS NOT TRUE LIMIT $2"
-        ),
-    ),
-    (
-        "note",
-        concat!(
-            "SELECT CAST(seq AS BIGINT), mark || $1 FROM note WHERE (",
-            note!(),
-            ") IS NOT TRUE LIMIT $2"
-        ),
-    ),
-    (
-        "document",
-        concat!(
-            "SELECT CAST(kind AS BIGINT), id || $1 FROM document WHERE (",
-            document!(),
-            ") IS NOT TRUE LIMIT $2"
-        ),
-    ),
-    (
-        "version",
-        concat!(
-            "SELECT CAST(term AS BIGINT), id || $1 FROM version WHERE (",
-            version!(),
-            ") IS NOT TRUE LIMIT $2"
-        ),
-    ),
-    (
-        "wrapped_key",
-        concat!(
-            "SELECT CAST(kind AS BIGINT), environment || $1 FROM wrapped_key WHERE (",
-            key!(),
-            ") IS NOT TRUE LIMIT $2"
-        ),
-    ),
-    (
-        "stream",
-        concat!(
-            "SELECT CAST(size AS BIGINT), id || $1 FROM stream WHERE (",
-            stream!(),
-            ") IS NOT TRUE LIMIT $2"
-        ),
-    ),
-    (
-        "segment",
-        concat!(
-            "SELECT CAST(first AS BIGINT), stream || $1 FROM segment WHERE (",
-            segment!(),
-            ") IS NOT TRUE LIMIT $2"
-        ),
-    ),
-    (
-        "migration",
-        concat!(
-            "SELECT CAST(schema AS BIGINT), $1 FROM migration WHERE (",
-            migration!(),
-            ") IS NOT TRUE LIMIT $2"
-        ),
-    ),
-];
+/// The rows that none of the lists above shows.
+pub(super) const ODD: &str = concat!(
+    "SELECT 'world', CAST(id AS BIGINT), cluster || $1 FROM world WHERE ",
+    "(id = 1 AND ",
+    world!(),
+    ")",
+    " IS NOT TRUE ",
+    "UNION ALL SELECT 'note', CAST(seq AS BIGINT), mark || $1 FROM note WHERE ",
+    "(",
+    note!(),
+    ")",
+    " IS NOT TRUE ",
+    "UNION ALL SELECT 'document', CAST(kind AS BIGINT), id || $1 FROM document WHERE ",
+    "(",
+    document!(),
+    ")",
+    " IS NOT TRUE ",
+    "UNION ALL SELECT 'version', CAST(term AS BIGINT), id || $1 FROM version WHERE ",
+    "(",
+    version!(),
+    ")",
+    " IS NOT TRUE ",
+    "UNION ALL SELECT 'wrapped_key', CAST(kind AS BIGINT), environment || $1 FROM wrapped_key WHERE ",
+    "(",
+    key!(),
+    ")",
+    " IS NOT TRUE ",
+    "UNION ALL SELECT 'stream', CAST(size AS BIGINT), id || $1 FROM stream WHERE ",
+    "(",
+    stream!(),
+    ")",
+    " IS NOT TRUE ",
+    "UNION ALL SELECT 'segment', CAST(first AS BIGINT), stream || $1 FROM segment WHERE ",
+    "(",
+    segment!(),
+    ")",
+    " IS NOT TRUE ",
+    "UNION ALL SELECT 'migration', CAST(schema AS BIGINT), $1 FROM migration WHERE ",
+    "(",
+    migration!(),
+    ")",
+    " IS NOT TRUE ",
+    "LIMIT $2"
+);
 
 impl Connection {
     /// The world with its nonce; nothing when there is none, or an odd one.
@@ -439,16 +416,10 @@ impl Connection {
         rows.into_iter().map(segments::segment).collect()
     }
 
-    /// The rows that none of these lists shows, up to a thousand of each table.
+    /// The rows that none of these lists shows, up to a thousand.
     pub async fn list_odd_rows(&mut self) -> Result<Vec<OddRow>, StoreError> {
-        let mut odd = Vec::new();
-        for (table, text) in ODD {
-            let rows = rows!(self, (i64, Vec<u8>), text, NO_BYTES, ODD_MAX)?;
-            odd.extend(
-                rows.into_iter()
-                    .map(|(number, id)| OddRow { table, number, id }),
-            );
-        }
-        Ok(odd)
+        let rows = rows!(self, (String, i64, Vec<u8>), ODD, NO_BYTES, ODD_MAX)?;
+        let odd = |(table, number, id)| OddRow { table, number, id };
+        Ok(rows.into_iter().map(odd).collect())
     }
 }

@@ -24,8 +24,8 @@ use crate::support::{postgres, vault};
 pub const CLUSTER: ClusterId = ClusterId::from_bytes(*b"under the knife.");
 /// How far the clock goes during the history.
 pub const AHEAD: Ttl = Ttl::seconds(7_200);
-/// A door that is not open by then waits for another's lease.
-const PATIENCE: Duration = Duration::from_millis(400);
+/// A door that is not open by then waits for another's lease, which takes six seconds.
+pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// See the module.
 pub struct Ground {
@@ -36,6 +36,7 @@ pub struct Ground {
     url: DatabaseUrl,
     /// Copies made so far: each is a folder of its own.
     copies: u32,
+    pub times: std::sync::Mutex<std::collections::BTreeMap<&'static str, Duration>>,
 }
 
 /// One state of the ground, in a folder of its own.
@@ -75,9 +76,13 @@ impl Ground {
             folder,
             url,
             copies: 0,
+            times: Default::default(),
         }
     }
 
+    pub fn time(&self, what: &'static str, from: std::time::Instant) {
+        *self.times.lock().unwrap().entry(what).or_default() += self.clock.monotonic() - from;
+    }
     /// A file of the ground.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
@@ -143,10 +148,15 @@ impl Ground {
     }
 
     /// Opens a door on a copy as `coffer-server serve` does.
-    pub async fn open_copy(&self, store: Store, copy: &Copy) -> Result<Door, Shut> {
+    pub async fn open_copy(
+        &self,
+        store: Store,
+        copy: &Copy,
+        patience: Duration,
+    ) -> Result<Door, Shut> {
         let state = copy.folder.join("one.state");
         let start = self.start(store, &state, "one");
-        tokio::time::timeout(PATIENCE, start)
+        tokio::time::timeout(patience, start)
             .await
             .unwrap_or(Err(Shut::Waits))
     }

@@ -18,8 +18,8 @@ use coffer::operations::tokens::{CreateToken, RevokeToken, TokenNamed};
 use coffer::store::Engine;
 use zeroize::Zeroizing;
 
-use super::ground::{AHEAD, Ground};
-use super::questions::{Answers, Tokens, ask_all};
+use super::ground::{AHEAD, Ground, PATIENCE};
+use super::questions::{Answers, Tokens, ask_all, assert_true};
 use super::rows::{Rows, Table};
 
 /// A ground with its history, and what is known of it.
@@ -59,8 +59,13 @@ impl History {
         ground.keep(&tables).await;
         let copy = ground.copy();
         let store = ground.store(&copy.url).await;
-        let door = ground.open_copy(store, &copy).await.expect("it is whole");
+        assert_eq!(ground.check(&store).await, Vec::<String>::new());
+        let door = ground
+            .open_copy(store, &copy, PATIENCE)
+            .await
+            .expect("it is whole");
         let answered_now = ask_all(&door, &tokens).await;
+        assert_true(&answered_now);
         door.close().await;
         let mut knife = super::rows::Knife::at(&copy.url).await;
         ground.restore(&mut knife, &tables, copy).await;

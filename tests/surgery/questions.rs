@@ -15,7 +15,7 @@ use coffer::operations::audit::{AnchorStreams, ExportLog};
 use coffer::operations::places::{ListEnvironments, ListProjects};
 use coffer::operations::rotations::ReadRotation;
 use coffer::operations::secrets::{ListSecrets, ReadHistory, ReadReply, ReadSecret, Which};
-use coffer::operations::tokens::{ListTokens, ReadOwnToken};
+use coffer::operations::tokens::{ListTokens, ReadOwnToken, TokenFacts};
 
 use super::history::{place, run, secret, write};
 
@@ -127,6 +127,15 @@ impl Question {
     fn is_over(self) -> bool {
         matches!(self, Read("expired", ..))
     }
+
+    /// Whether it asks for the same as another: whoever reads a version reads the same.
+    fn is_about(self, other: Self) -> bool {
+        let what = |question| match question {
+            Read(_, within, path, version) => Some((within, path, version)),
+            _ => None,
+        };
+        self == other || what(self).is_some() && what(self) == what(other)
+    }
 }
 
 impl Tokens {
@@ -141,6 +150,46 @@ impl Tokens {
             "app" => &self.app,
             other => panic!("nobody is called {other}"),
         }
+    }
+}
+
+/// The truth in the end, where it is the history's point: what is read, and what is refused.
+pub fn assert_true(now: &Answers) {
+    let read = |who, within, path, version| match &now[&Read(who, within, path, version)] {
+        Ok(lines) => lines.iter().cloned().collect::<Vec<_>>().join(", "),
+        Err(code) => (*code).to_owned(),
+    };
+    let api = "p/e/api 2 Current value=second api";
+    assert_eq!(read("root", "p/e", "api", Current), api);
+    assert_eq!(read("reader", "p/e", "api", Current), api);
+    assert_eq!(read("child", "p/e", "api", Current), api);
+    assert_eq!(read("app", "p/e", "api", Current), api);
+    let first = "p/e/api 1 Retired value=first api";
+    assert_eq!(read("root", "p/e", "api", First), first);
+    let password = "p/e/db/password 1 Previous value=first password";
+    assert_eq!(read("root", "p/e", "db/password", Previous), password);
+    assert_eq!(read("root", "p/e", "gone", Current), "not-found");
+    assert_eq!(read("root", "p/e", "shredded", First), "not-found");
+    assert_eq!(read("revoked", "p/e", "api", Current), "token-revoked");
+    assert_eq!(read("orphaned", "p/e", "api", Current), "token-revoked");
+    assert_eq!(read("expired", "p/e", "api", Current), "token-expired");
+    for (who, within, path) in [
+        ("reader", "p/e", "root/inner"),
+        ("reader", "q/e", "other"),
+        ("child", "p/e", "root/inner"),
+        ("app", "p/e", "db/password"),
+    ] {
+        let refused = now[&Read(who, within, path, Current)].as_ref();
+        assert!(
+            matches!(refused, Err(&"not-found" | &"forbidden")),
+            "{who} {path}: {refused:?}"
+        );
+    }
+    let others = now
+        .iter()
+        .filter(|(question, _)| !matches!(question, Read(..) | Own("orphaned")));
+    for (question, answer) in others {
+        assert!(answer.is_ok(), "{question:?}: {answer:?}");
     }
 }
 
@@ -229,14 +278,11 @@ async fn one(
         }
         Own(who) => {
             let own = run(door, tokens.of(who), ReadOwnToken).await?;
-            [format!("{own:?}")].into()
+            token_lines(&own).collect()
         }
         Question::Tokens(who) => {
             let page = run(door, tokens.of(who), ListTokens::default()).await?;
-            page.tokens
-                .iter()
-                .map(|token| format!("{token:?}"))
-                .collect()
+            page.tokens.iter().flat_map(token_lines).collect()
         }
         Projects => {
             let found = run(door, root, ListProjects).await?;
@@ -263,6 +309,21 @@ async fn one(
                 .collect()
         }
     })
+}
+
+/// A token as facts: one that is missing says less, and one that lives says so.
+fn token_lines(token: &TokenFacts) -> impl Iterator<Item = String> + use<> {
+    let id = token.id;
+    let (parent, made, ends) = (token.parent, token.created_at, token.expires_at);
+    let mut lines = vec![format!("{id} of {parent:?} from {made:?} to {ends:?}")];
+    lines.extend(token.scopes.iter().map(|scope| format!("{id} may {scope}")));
+    if &*token.principal != "-" {
+        lines.push(format!("{id} is {}", token.principal));
+    }
+    if !token.revoked {
+        lines.push(format!("{id} lives"));
+    }
+    lines.into_iter()
 }
 
 async fn read(
@@ -306,7 +367,7 @@ async fn export(door: &Door, root: &str) -> Result<BTreeSet<String>, Refusal> {
     Ok(text.lines().map(str::to_owned).collect())
 }
 
-/// What is wrong with an answer on damaged ground, if anything is.
+/// What is wrong with an answer on damaged ground, if anything is; `then` where something older was put back.
 pub fn wrong(
     question: Question,
     answer: &Answer,
@@ -314,21 +375,22 @@ pub fn wrong(
     then: Option<&Answers>,
 ) -> Option<String> {
     let Ok(lines) = answer else { return None };
-    let known = |answers: &Answers, line: &String| {
-        answers[&question]
-            .as_ref()
-            .is_ok_and(|lines| lines.contains(line))
-    };
-    if question.is_over() && !lines.is_empty() {
-        return Some("an expired token acts".to_owned());
+    let told = |answers: &Answers| answers[&question].is_ok();
+    let may = told(now) || then.is_some_and(told) && !question.is_over();
+    if !may && !lines.is_empty() {
+        return Some(format!("nobody may be told: {lines:?}"));
     }
     if question == Export {
         return wrong_export(lines, &now[&Export]);
     }
-    let mut false_lines = lines
+    let known = |answers: &Answers, line: &String| {
+        let mut same = answers.iter().filter(|(other, _)| other.is_about(question));
+        same.any(|(_, answer)| answer.as_ref().is_ok_and(|lines| lines.contains(line)))
+    };
+    let mut never = lines
         .iter()
         .filter(|line| !known(now, line) && !then.is_some_and(|then| known(then, line)));
-    false_lines
+    never
         .next()
         .map(|line| format!("this was never true: {line}"))
 }

@@ -74,14 +74,6 @@ impl Table {
             .map(|(_, cell)| cell.clone())
             .collect()
     }
-
-    /// The column's place.
-    pub fn at(&self, column: &str) -> usize {
-        let mut columns = self.columns.iter();
-        columns
-            .position(|known| known.name == column)
-            .expect("a column of the table")
-    }
 }
 
 impl Knife {

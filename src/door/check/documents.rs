@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{Check, KnownPlaces, Named, PAGE};
+use super::{Check, KnownPlaces, Named, PAGE, is_full};
 use crate::crypto::CryptoError;
 use crate::door::Lease;
 use crate::door::decision::due_of;
@@ -44,10 +44,11 @@ impl Check<'_> {
         loop {
             let after = rows.last().map_or_else(Vec::new, |row| row.id.to_vec());
             let page = self.reader.list_whole_documents(kind, &after, PAGE).await?;
-            if page.is_empty() {
+            let full = is_full(&page);
+            rows.extend(page);
+            if !full {
                 return Ok(rows);
             }
-            rows.extend(page);
         }
     }
 
@@ -60,9 +61,13 @@ impl Check<'_> {
                 let rows = self.reader.list_whole_documents(kind, &after, PAGE).await?;
                 let Some(last) = rows.last() else { break };
                 after = last.id.to_vec();
+                let full = is_full(&rows);
                 for row in rows {
                     seen.insert((kind, row.id));
                     self.document(places, &row, &mut named);
+                }
+                if !full {
+                    break;
                 }
             }
         }

@@ -122,6 +122,11 @@ async fn odd_rows(reader: &mut Reader) -> Result<Vec<String>, StartError> {
     Ok(lines.collect())
 }
 
+/// Whether there may be more behind a page.
+const fn is_full<T>(page: &[T]) -> bool {
+    page.len() == PAGE as usize
+}
+
 impl Check<'_> {
     fn say(&mut self, line: String) {
         self.lines.push(line);

@@ -3,7 +3,7 @@
 //!
 //! Invariant: every note but the oldest kept is verified with the mark of the one before it.
 
-use super::{Check, PAGE};
+use super::{Check, PAGE, is_full};
 use crate::door::ledger::NOTES_KEPT;
 use crate::door::start::StartError;
 use crate::model::Ref;
@@ -64,9 +64,7 @@ impl Check<'_> {
         loop {
             let after = last.as_ref().map_or(0, |note| note.seq);
             let notes = self.reader.list_whole_notes(after, PAGE).await?;
-            if notes.is_empty() {
-                break;
-            }
+            let full = is_full(&notes);
             for note in notes {
                 if let Some(last) = &last {
                     before = Stamp {
@@ -76,6 +74,9 @@ impl Check<'_> {
                 }
                 self.note(before, &note, newest, last.is_none());
                 last = Some(note);
+            }
+            if !full {
+                break;
             }
         }
         Ok((before, last))

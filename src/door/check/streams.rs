@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use coffer_audit_log::{Frontier, Record, leaf_hash, open_note};
 
-use super::{Check, PAGE};
+use super::{Check, PAGE, is_full};
 use crate::crypto::CryptoError;
 use crate::door::documents::{self, CLUSTER_ID, Within};
 use crate::door::segments::{Opened, Summary, place_of};
@@ -55,8 +55,12 @@ impl Check<'_> {
             let segments = self.reader.list_whole_segments(after, PAGE).await?;
             let Some(last) = segments.last() else { break };
             after = Some((last.stream, last.first));
+            let full = is_full(&segments);
             for segment in segments {
                 self.segment(walks.get_mut(&segment.stream), &segment, &mut words);
+            }
+            if !full {
+                break;
             }
         }
         for walk in walks.into_values() {

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a version that a document names and that is not stored is named here, and so is one that none names.
 
-use super::{Check, Named, PAGE};
+use super::{Check, Named, PAGE, is_full};
 use crate::door::facts::{Place, Places, known_version};
 use crate::door::start::StartError;
 use crate::door::words::{self, Subject};
@@ -20,6 +20,7 @@ impl Check<'_> {
             let rows = self.reader.list_whole_versions(&after, PAGE).await?;
             let Some(last) = rows.last() else { break };
             after = last.id.as_bytes().to_vec();
+            let full = is_full(&rows);
             for row in rows {
                 let id = row.id;
                 let Some((environment, secret)) = named.remove(&id) else {
@@ -41,6 +42,9 @@ impl Check<'_> {
                 } else if let Some(why) = said {
                     self.say(format!("version {id} of {}: {why}", secret.path));
                 }
+            }
+            if !full {
+                break;
             }
         }
         for (id, (_, secret)) in named {
