@@ -36,7 +36,6 @@ pub struct Ground {
     url: DatabaseUrl,
     /// Copies made so far: each is a folder of its own.
     copies: u32,
-    pub times: std::sync::Mutex<std::collections::BTreeMap<&'static str, Duration>>,
 }
 
 /// One state of the ground, in a folder of its own.
@@ -76,13 +75,9 @@ impl Ground {
             folder,
             url,
             copies: 0,
-            times: Default::default(),
         }
     }
 
-    pub fn time(&self, what: &'static str, from: std::time::Instant) {
-        *self.times.lock().unwrap().entry(what).or_default() += self.clock.monotonic() - from;
-    }
     /// A file of the ground.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
@@ -259,10 +254,10 @@ impl Ground {
         }
     }
 
-    /// Undoes a damage, and all that was done since.
-    pub async fn restore(&self, knife: &mut Knife, tables: &[Table], copy: Copy) {
+    /// Undoes a damage, and all that was done since; on SQLite the copy is all there is to undo.
+    pub async fn restore(&self, knife: Option<&mut Knife>, tables: &[Table], copy: Copy) {
         std::fs::remove_dir_all(&copy.folder).expect("the copy goes");
-        if self.engine == Engine::Postgres {
+        if let Some(knife) = knife {
             let mut script = "BEGIN;".to_owned();
             for Table { name, .. } in tables {
                 script +=
@@ -272,6 +267,18 @@ impl Ground {
                 .run(&(script + "COMMIT"))
                 .await
                 .expect("it is put back");
+        }
+    }
+
+    /// The same with a connection of its own.
+    pub async fn undo(&self, tables: &[Table], copy: Copy) {
+        match self.engine {
+            Engine::Sqlite => self.restore(None, tables, copy).await,
+            Engine::Postgres => {
+                let mut knife = Knife::at(&self.url).await;
+                self.restore(Some(&mut knife), tables, copy).await;
+                knife.close().await;
+            }
         }
     }
 }

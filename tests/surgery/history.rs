@@ -67,9 +67,7 @@ impl History {
         let answered_now = ask_all(&door, &tokens).await;
         assert_true(&answered_now);
         door.close().await;
-        let mut knife = super::rows::Knife::at(&copy.url).await;
-        ground.restore(&mut knife, &tables, copy).await;
-        knife.close().await;
+        ground.undo(&tables, copy).await;
         Self {
             ground,
             tokens,

@@ -44,7 +44,7 @@ async fn once_a_table(engine: Engine) {
     );
     let (code, said) = check(&history.ground, &whole).await;
     assert_eq!(code, Some(0), "{said}");
-    undo(&history, whole).await;
+    history.ground.undo(&history.tables, whole).await;
     for table in history.tables.clone() {
         let damage = damage(&history, &table);
         let copy = history.ground.copy();
@@ -63,7 +63,7 @@ async fn once_a_table(engine: Engine) {
         }
         let (code, said) = check(&history.ground, &copy).await;
         assert_eq!(code, Some(6), "{}.{column}, {what}: {said}", table.name);
-        undo(&history, copy).await;
+        history.ground.undo(&history.tables, copy).await;
     }
 }
 
@@ -167,13 +167,4 @@ fn configure(ground: &Ground, copy: &Copy) -> PathBuf {
     let path = copy.folder.join("one.toml");
     std::fs::write(&path, text).expect("a file");
     path
-}
-
-async fn undo(history: &History, copy: Copy) {
-    let mut knife = Knife::at(&copy.url).await;
-    history
-        .ground
-        .restore(&mut knife, &history.tables, copy)
-        .await;
-    knife.close().await;
 }
