@@ -170,13 +170,13 @@ impl Sealed {
         match seal {
             SealSource::File(path) => file::open(&self.record, place, path)
                 .map(Some)
-                .map_err(Failure::failed),
+                .map_err(unsealed),
             SealSource::Passphrase(Some(path)) => {
                 let phrase = file::read_passphrase(path).map_err(Failure::failed)?;
                 self.root_by_passphrase(phrase)
                     .await?
                     .map(Some)
-                    .map_err(Failure::failed)
+                    .map_err(unsealed)
             }
             SealSource::Passphrase(None) => {
                 // Said at once, and not only to the operator who comes to unseal.
@@ -262,6 +262,14 @@ fn told(error: StoreError) -> Failure {
 
 fn refused(StartError(sentence): StartError) -> Failure {
     Failure::failed(sentence)
+}
+
+/// Why there is no root key. One that the store's own record contradicts is a verification that failed.
+fn unsealed(error: SealError) -> Failure {
+    match error {
+        SealError::WrongKey => Failure::new(super::TAMPERED, error),
+        error => Failure::failed(error),
+    }
 }
 
 /// The store is of another server's time.

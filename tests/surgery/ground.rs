@@ -117,7 +117,8 @@ impl Ground {
         let store = self.store(&self.url).await;
         match self.start(store, &state, node).await {
             Ok(door) => door,
-            Err(shut) => panic!("{node} does not start: {shut:?}"),
+            Err(Shut::Refused(why)) => panic!("{node} does not start: {why}"),
+            Err(Shut::Waits) => panic!("{node} waits"),
         }
     }
 

@@ -38,8 +38,10 @@ pub struct History {
 impl History {
     pub async fn new(engine: Engine) -> Self {
         let mut ground = Ground::new(engine).await;
-        let mut tokens = Tokens::default();
-        tokens.root = ground.found().await;
+        let mut tokens = Tokens {
+            root: ground.found().await,
+            ..Tokens::default()
+        };
         let two = ground.open("two").await;
         begin(&two, &tokens).await;
         two.close().await;

@@ -155,6 +155,36 @@ both_engines! {
         assert_eq!(trial.store.reader().await.unwrap().find_world().await.unwrap(), Some(world(2)));
     }
 
+    async fn a_check_is_shown_every_row_or_told_of_it(trial: Trial) {
+        let documents: Vec<_> = (1..=3).map(|id| document(Secret, id, &format!("s{id}"))).collect();
+        let versions = vec![version(1, 1), version(2, 1)];
+        trial.change(2, &Changes { documents: documents.clone(), versions, ..Changes::default() }).await;
+        let mut reader = trial.store.reader().await.unwrap();
+        assert_eq!(reader.find_whole_world().await.unwrap(), Some((world(2), [9; 16])));
+        assert_eq!(reader.list_whole_schemas().await.unwrap(), [i64::from(SCHEMA)]);
+        assert_eq!(reader.list_whole_documents(Secret, &[], 2).await.unwrap(), documents[..2]);
+        assert_eq!(reader.list_whole_documents(Secret, &[2; 16], 2).await.unwrap(), documents[2..]);
+        let notes = reader.list_whole_notes(0, 9).await.unwrap();
+        assert_eq!(notes.iter().map(|note| note.seq).collect::<Vec<_>>(), [1, 2]);
+        let segments = reader.list_whole_segments(None, 9).await.unwrap();
+        assert_eq!(reader.list_whole_segments(Some((STREAM, segments[0].first)), 9).await.unwrap(), segments[1..]);
+        assert_eq!(reader.list_whole_streams().await.unwrap(), reader.list_streams().await.unwrap());
+        assert_eq!(reader.list_whole_keys().await.unwrap(), reader.list_all_keys().await.unwrap().value);
+        assert_eq!(reader.list_odd_rows().await.unwrap(), []);
+
+        trial.run("UPDATE document SET kind = 77 WHERE name = 's1'").await;
+        trial.run("UPDATE document SET space = grave WHERE name = 's2'").await;
+        trial.run("UPDATE version SET term = -1").await;
+        trial.run("UPDATE world SET seq = 0").await;
+        assert_eq!(reader.find_whole_world().await.unwrap(), None);
+        assert_eq!(reader.list_whole_documents(Secret, &[], 9).await.unwrap(), documents[2..]);
+        assert_eq!(reader.list_whole_versions(&[], 9).await.unwrap(), []);
+        let odd = reader.list_odd_rows().await.unwrap();
+        let mut odd: Vec<_> = odd.iter().map(|row| (row.table.as_str(), row.number)).collect();
+        odd.sort_unstable();
+        assert_eq!(odd, [("document", 4), ("document", 77), ("version", -1), ("version", -1), ("world", 1)]);
+    }
+
     async fn a_forged_row_is_damaged_and_not_believed(trial: Trial) {
         trial.change(2, &Changes { documents: vec![document(Secret, 1, "a")], ..Changes::default() }).await;
         trial.run("UPDATE document SET space = grave").await;
