@@ -11,6 +11,7 @@ mod keys;
 mod many;
 mod migrate;
 mod notes;
+mod odd;
 mod postgres;
 mod readers;
 mod segments;
@@ -33,8 +34,8 @@ pub use connection::Connection;
 pub use error::StoreError;
 pub use migrate::SCHEMA;
 pub use notes::{NOTES_PRUNED_MAX, NoteRow};
+pub use odd::OddRow;
 pub use readers::Reader;
-pub use whole::OddRow;
 pub use world::{Seen, Stamp};
 pub use writer::{Batch, Look, NewHead, ReadOutcome, Writer};
 

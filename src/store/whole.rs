@@ -1,7 +1,7 @@
-//! Every row of every table, for a check: those of the shape that Coffer writes, by their keys, and the others by name.
+//! Every row of every table, for a check: those of the shape that Coffer writes, by their keys.
 //! No statement in here looks at the world beside its own table, so that a damaged world hides nothing else.
 //!
-//! Invariant: each row is in a list or among the odd ones, whatever its columns hold.
+//! Invariant: each row is in a list, or among the odd ones (`odd.rs`), whatever its columns hold.
 
 use crate::model::{
     DocumentKind, DocumentRow, EnvironmentId, KeyKind, KeyRow, SecretId, SegmentRow, StreamId,
@@ -10,196 +10,11 @@ use crate::model::{
 
 use super::connection::{fixed, natural, on, rows, stored};
 use super::notes::{NoteColumns, NoteRow, note};
+use super::odd::{
+    NO_BYTES, bytes, count, document, key, migration, note, number, segment, some_bytes, stream,
+    term, text, version, world,
+};
 use super::{Connection, StoreError, segments, streams, world};
-
-/// What `$1` is in every statement: SQLite, which stores anything anywhere, orders every other type before it.
-const NO_BYTES: &[u8] = &[];
-/// Odd rows that are named.
-const ODD_MAX: i64 = 1_000;
-
-/// A row of a shape that Coffer never writes: its table, a number of its key, and the bytes of its key.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct OddRow {
-    /// Which table.
-    pub table: String,
-    /// Its kind, its first record or its change; its schema in `migration`.
-    pub number: i64,
-    /// Its id, as far as it has one.
-    pub id: Vec<u8>,
-}
-
-macro_rules! some_bytes {
-    ($column:literal) => {
-        concat!("(", $column, " >= $1)")
-    };
-}
-macro_rules! bytes {
-    ($column:literal, $length:literal) => {
-        concat!(
-            "(",
-            $column,
-            " >= $1 AND LENGTH(",
-            $column,
-            ") = ",
-            $length,
-            ")"
-        )
-    };
-}
-macro_rules! number {
-    ($column:literal, $least:literal, $most:literal) => {
-        concat!(
-            "(",
-            $column,
-            " = CAST(",
-            $column,
-            " AS BIGINT) AND ",
-            $column,
-            " BETWEEN ",
-            $least,
-            " AND ",
-            $most,
-            ")"
-        )
-    };
-}
-macro_rules! count {
-    ($column:literal) => {
-        number!($column, "0", "9223372036854775807")
-    };
-}
-macro_rules! term {
-    ($column:literal) => {
-        number!($column, "1", "4294967295")
-    };
-}
-macro_rules! text {
-    ($column:literal) => {
-        concat!("(", $column, " = CAST(", $column, " AS TEXT))")
-    };
-}
-
-/// The kinds of a document and of a key, as numbers.
-const _: () = assert!(DocumentKind::ALL.len() == 7 && KeyKind::Environment as i64 == 8);
-
-macro_rules! world {
-    () => {
-        concat!(
-            bytes!("cluster", "16"),
-            " AND ",
-            number!("seq", "1", "9223372036854775807"),
-            " AND ",
-            bytes!("mark", "32"),
-            " AND ",
-            bytes!("prev", "32"),
-            " AND ",
-            bytes!("nonce", "16"),
-            " AND ",
-            term!("schema")
-        )
-    };
-}
-macro_rules! note {
-    () => {
-        concat!(
-            number!("seq", "1", "9223372036854775807"),
-            " AND ",
-            bytes!("mark", "32"),
-            " AND ",
-            bytes!("nonce", "16"),
-            " AND ",
-            some_bytes!("refs")
-        )
-    };
-}
-macro_rules! document {
-    () => {
-        concat!(
-            number!("kind", "1", "7"),
-            " AND ",
-            bytes!("id", "16"),
-            " AND ",
-            bytes!("space", "16"),
-            " AND ",
-            text!("name"),
-            " AND ",
-            some_bytes!("grave"),
-            " AND (due IS NULL OR due = CAST(due AS BIGINT)) AND ",
-            some_bytes!("sealed")
-        )
-    };
-}
-macro_rules! version {
-    () => {
-        concat!(
-            bytes!("id", "16"),
-            " AND ",
-            bytes!("environment", "16"),
-            " AND ",
-            bytes!("secret", "16"),
-            " AND ",
-            term!("term"),
-            " AND ",
-            some_bytes!("wrapped"),
-            " AND ",
-            some_bytes!("sealed")
-        )
-    };
-}
-macro_rules! key {
-    () => {
-        concat!(
-            number!("kind", "1", "8"),
-            " AND ",
-            bytes!("environment", "16"),
-            " AND ",
-            term!("term"),
-            " AND ",
-            some_bytes!("wrapped")
-        )
-    };
-}
-macro_rules! stream {
-    () => {
-        concat!(
-            bytes!("id", "16"),
-            " AND ",
-            bytes!("owner", "16"),
-            " AND ",
-            count!("epoch"),
-            " AND ",
-            count!("beat"),
-            " AND ",
-            count!("size"),
-            " AND ",
-            some_bytes!("frontier"),
-            " AND ",
-            text!("head")
-        )
-    };
-}
-macro_rules! segment {
-    () => {
-        concat!(
-            bytes!("stream", "16"),
-            " AND ",
-            count!("first"),
-            " AND ",
-            number!("count", "1", "4294967295"),
-            " AND ",
-            count!("seq"),
-            " AND ",
-            some_bytes!("summary"),
-            " AND ",
-            some_bytes!("sealed")
-        )
-    };
-}
-macro_rules! migration {
-    () => {
-        concat!("(id = 1) AND ", count!("schema"))
-    };
-}
 
 pub(super) const WORLD: &str = concat!(
     "SELECT cluster, seq, mark, prev, schema, nonce FROM world WHERE id = 1 AND ",
@@ -243,51 +58,6 @@ pub(super) const SEGMENTS: &str = concat!(
 );
 
 pub(super) const MIGRATIONS: &str = concat!("SELECT schema FROM migration WHERE ", migration!());
-
-/// The rows that none of the lists above shows.
-pub(super) const ODD: &str = concat!(
-    "SELECT 'world', CAST(id AS BIGINT), cluster || $1 FROM world WHERE ",
-    "(id = 1 AND ",
-    world!(),
-    ")",
-    " IS NOT TRUE ",
-    "UNION ALL SELECT 'note', CAST(seq AS BIGINT), mark || $1 FROM note WHERE ",
-    "(",
-    note!(),
-    ")",
-    " IS NOT TRUE ",
-    "UNION ALL SELECT 'document', CAST(kind AS BIGINT), id || $1 FROM document WHERE ",
-    "(",
-    document!(),
-    ")",
-    " IS NOT TRUE ",
-    "UNION ALL SELECT 'version', CAST(term AS BIGINT), id || $1 FROM version WHERE ",
-    "(",
-    version!(),
-    ")",
-    " IS NOT TRUE ",
-    "UNION ALL SELECT 'wrapped_key', CAST(kind AS BIGINT), environment || $1 FROM wrapped_key WHERE ",
-    "(",
-    key!(),
-    ")",
-    " IS NOT TRUE ",
-    "UNION ALL SELECT 'stream', CAST(size AS BIGINT), id || $1 FROM stream WHERE ",
-    "(",
-    stream!(),
-    ")",
-    " IS NOT TRUE ",
-    "UNION ALL SELECT 'segment', CAST(first AS BIGINT), stream || $1 FROM segment WHERE ",
-    "(",
-    segment!(),
-    ")",
-    " IS NOT TRUE ",
-    "UNION ALL SELECT 'migration', CAST(schema AS BIGINT), $1 FROM migration WHERE ",
-    "(",
-    migration!(),
-    ")",
-    " IS NOT TRUE ",
-    "LIMIT $2"
-);
 
 impl Connection {
     /// The world with its nonce; nothing when there is none, or an odd one.
@@ -414,12 +184,5 @@ impl Connection {
             limit
         )?;
         rows.into_iter().map(segments::segment).collect()
-    }
-
-    /// The rows that none of these lists shows, up to a thousand.
-    pub async fn list_odd_rows(&mut self) -> Result<Vec<OddRow>, StoreError> {
-        let rows = rows!(self, (String, i64, Vec<u8>), ODD, NO_BYTES, ODD_MAX)?;
-        let odd = |(table, number, id)| OddRow { table, number, id };
-        Ok(rows.into_iter().map(odd).collect())
     }
 }

@@ -19,8 +19,9 @@ use coffer::store::Engine;
 use zeroize::Zeroizing;
 
 use super::ground::{AHEAD, Ground, PATIENCE};
-use super::questions::{Answers, Tokens, ask_all, assert_true};
+use super::questions::{Answers, Tokens, ask_all};
 use super::rows::{Rows, Table};
+use super::truth::assert_true;
 
 /// A ground with its history, and what is known of it.
 pub struct History {

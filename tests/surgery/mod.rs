@@ -12,6 +12,7 @@ mod questions;
 mod restarted;
 mod rewrap;
 mod rows;
+mod truth;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -22,8 +23,9 @@ use columns::{Class, classes};
 use damages::{Damage, Victim};
 use ground::{Copy, PATIENCE, Shut};
 use history::History;
-use questions::{OF_LOG, OF_SECRETS, OF_TOKENS, Question, ask, wrong};
+use questions::{OF_LOG, OF_SECRETS, OF_TOKENS, Question, ask};
 use rows::{Cell, Knife, Row, Table};
+use truth::wrong;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sqlite() {
