@@ -147,7 +147,7 @@ impl History {
         };
         let mut cases = Vec::new();
         for (group, rows) in groups(table, now) {
-            for row in chosen(&rows, before) {
+            for row in chosen(&rows, group != Cell::Null, before) {
                 let others = || rows.iter().copied().filter(|other| *other != row);
                 let elsewhere = || now.iter().filter(|other| *other != row);
                 let victim = Victim {
@@ -316,10 +316,17 @@ fn group_of(table: &Table, row: &Row) -> Cell {
     kinds.map_or(Cell::Null, |at| row[at].clone())
 }
 
-/// Of each group the rows that have changed, two at most, and one that has not.
-fn chosen<'a>(rows: &[&'a Row], before: impl Fn(&Row) -> Option<&'a Row>) -> Vec<&'a Row> {
+/// Of each group the rows that have changed, two at most, and of those that have not the first and, in a table without
+/// kinds, the last: the ends of a chain or of a log are looked at otherwise than its middle.
+fn chosen<'a>(
+    rows: &[&'a Row],
+    has_kinds: bool,
+    before: impl Fn(&Row) -> Option<&'a Row>,
+) -> Vec<&'a Row> {
     let changed = |row: &&&'a Row| before(row).is_some_and(|old| old != **row);
     let mut chosen: Vec<&Row> = rows.iter().filter(changed).take(2).copied().collect();
-    chosen.extend(rows.iter().find(|row| !changed(row)));
+    let mut unchanged = rows.iter().filter(|row| !changed(row)).copied();
+    chosen.extend(unchanged.next());
+    chosen.extend(unchanged.next_back().filter(|_| !has_kinds));
     chosen
 }

@@ -33,11 +33,17 @@ impl Check<'_> {
             ));
         }
         let (before, last) = self.notes(world.seq).await?;
+        let last = last.as_ref();
         let stands = last.is_some_and(|last| {
             (last.seq, last.mark, last.nonce) == (world.seq, world.mark, nonce)
                 && world.prev == before.mark
         });
-        if !stands {
+        let one_short = last.is_some_and(|last| {
+            last.seq + 1 == world.seq && world.prev == last.mark && world.mark != last.mark
+        });
+        if one_short {
+            self.say(format!("note {}: it is gone", world.seq));
+        } else if !stands {
             self.say(format!(
                 "world: it does not stand at the last note, as change {}",
                 world.seq
