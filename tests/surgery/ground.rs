@@ -15,9 +15,9 @@ use coffer::door::{self, Door, Founding, Starting, StateDir};
 use coffer::entropy::SystemEntropy;
 use coffer::model::{ClusterId, Ttl};
 use coffer::seal::{SealRecord, file};
-use coffer::store::{DatabaseUrl, Engine, Store};
+use coffer::store::{DatabaseSettings, DatabaseUrl, Engine, Store};
 
-use super::rows::{Knife, Rows, Table};
+use super::rows::{Column, Knife, Rows, Table};
 use crate::support::{postgres, vault};
 
 /// The cluster of all grounds.
@@ -26,6 +26,9 @@ pub const CLUSTER: ClusterId = ClusterId::from_bytes(*b"under the knife.");
 pub const AHEAD: Ttl = Ttl::seconds(7_200);
 /// A door that is not open by then waits for another's lease, which takes six seconds.
 pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// One connection that reads: it has to be made anew for each case.
+const READERS: u32 = 1;
 
 /// See the module.
 pub struct Ground {
@@ -222,7 +225,10 @@ impl Ground {
     }
 
     pub async fn store(&self, url: &DatabaseUrl) -> Store {
-        let settings = postgres::settings(url.clone());
+        let settings = DatabaseSettings {
+            readers: READERS,
+            ..postgres::settings(url.clone())
+        };
         for _ in 0..500 {
             if let Ok(store) = Store::open(&settings).await {
                 return store;
@@ -260,9 +266,8 @@ impl Ground {
         std::fs::remove_dir_all(&copy.folder).expect("the copy goes");
         if let Some(knife) = knife {
             let mut script = "BEGIN;".to_owned();
-            for Table { name, .. } in tables {
-                script +=
-                    &format!("DELETE FROM {name}; INSERT INTO {name} SELECT * FROM kept.{name};");
+            for table in tables {
+                script += &restoring(table);
             }
             knife
                 .run(&(script + "COMMIT"))
@@ -282,6 +287,18 @@ impl Ground {
             }
         }
     }
+}
+
+/// What differs from the rows that were kept goes, and they come back: the fewest rows, since dead ones cost PostgreSQL.
+fn restoring(table: &Table) -> String {
+    let name = &table.name;
+    let keys = table.columns.iter().filter(|column| column.key);
+    let same = keys.map(|Column { name, .. }| format!("now.{name} = other.{name}"));
+    let same = same.collect::<Vec<_>>().join(" AND ");
+    format!(
+        "DELETE FROM {name} now USING (TABLE {name} EXCEPT TABLE kept.{name}) other WHERE {same};
+         INSERT INTO {name} (TABLE kept.{name} EXCEPT TABLE {name});"
+    )
 }
 
 fn said(error: impl ToString) -> Shut {

@@ -316,16 +316,28 @@ fn group_of(table: &Table, row: &Row) -> Cell {
     kinds.map_or(Cell::Null, |at| row[at].clone())
 }
 
-/// Of each group the rows that have changed, two at most, and of those that have not the first and, in a table without
-/// kinds, the last: the ends of a chain or of a log are looked at otherwise than its middle.
+/// Of each group as many rows that have changed as it takes to have every column that ever changes among them, and of those
+/// that have not the first and, in a table without kinds, the last: the ends of a chain or of a log are looked at otherwise
+/// than its middle.
 fn chosen<'a>(
     rows: &[&'a Row],
     has_kinds: bool,
     before: impl Fn(&Row) -> Option<&'a Row>,
 ) -> Vec<&'a Row> {
-    let changed = |row: &&&'a Row| before(row).is_some_and(|old| old != **row);
-    let mut chosen: Vec<&Row> = rows.iter().filter(changed).take(2).copied().collect();
-    let mut unchanged = rows.iter().filter(|row| !changed(row)).copied();
+    let changed = |row: &Row| {
+        let old = before(row).unwrap_or(row);
+        let differ = (0..row.len()).filter(|at| old[*at] != row[*at]);
+        differ.collect::<BTreeSet<usize>>()
+    };
+    let (mut chosen, mut columns) = (Vec::new(), BTreeSet::new());
+    for row in rows {
+        let known = columns.len();
+        columns.extend(changed(row));
+        if columns.len() > known {
+            chosen.push(*row);
+        }
+    }
+    let mut unchanged = rows.iter().filter(|row| changed(row).is_empty()).copied();
     chosen.extend(unchanged.next());
     chosen.extend(unchanged.next_back().filter(|_| !has_kinds));
     chosen
