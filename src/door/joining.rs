@@ -107,7 +107,7 @@ fn claim_record(
     digest: Option<[u8; 32]>,
 ) -> DraftRecord {
     DraftRecord {
-        id: shared.request_id().to_string(),
+        id: shared.request_id(),
         time: now,
         principal: Some(coffer_audit_log::anchor::ANCHOR_PRINCIPAL.into()),
         token: None,

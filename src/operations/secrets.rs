@@ -19,7 +19,7 @@ pub use write::{Mode, WriteSecret};
 
 use std::sync::Arc;
 
-use crate::door::{Cx, Decision, Place, View, seal_version};
+use crate::door::{Cx, Decision, KnownSecret, Place, View, seal_version};
 use crate::model::{
     Fields, Refusal, Secret, SecretId, SecretName, SecretPath, State, Timestamp, VersionId,
     VersionRow,
@@ -75,7 +75,7 @@ pub(super) async fn find_living(
     view: &View,
     place: &Place,
     path: &SecretPath,
-) -> Result<Option<Arc<Secret>>, Refusal> {
+) -> Result<Option<Arc<KnownSecret>>, Refusal> {
     match view.find_secret_any_case(place, path).await? {
         Some(secret) if secret.path != *path => Err(Refusal::Conflict(
             "case-clash",
@@ -94,7 +94,7 @@ pub(super) fn new_secret(cx: &Cx<'_>, path: &SecretPath) -> Secret {
 pub(super) async fn open_current(
     view: &View,
     place: &Place,
-    secret: &Secret,
+    secret: &KnownSecret,
 ) -> Result<Fields, Refusal> {
     match secret.current() {
         Some(current) => view.open_version(place, secret, current).await,

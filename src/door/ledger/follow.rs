@@ -115,7 +115,7 @@ pub(in crate::door) fn matter<const N: usize>(
         .collect();
     Draft {
         record: DraftRecord {
-            id: shared.request_id().to_string(),
+            id: shared.request_id(),
             time: shared.now(),
             principal: Some("system/ledger".into()),
             token: None,

@@ -60,7 +60,7 @@ impl Next {
             tree: tree_after,
             head: signed_note(&text, key.name(), key.id(), &signature),
             last,
-            segment: gathering.seal(&shared.keys, entropy, seq)?,
+            segment: gathering.seal(&shared.keys, entropy, seq, &mut shared.packer())?,
             change: None,
             unfit,
         })
