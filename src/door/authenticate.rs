@@ -48,7 +48,10 @@ async fn bearer(
     let hashed = shared.keys.token_mac().hash(plain);
     let id = token_id(hashed.bytes());
     let same = |token: &Token| bool::from(token.mac.ct_eq(hashed.bytes()));
-    if let Some(bearer) = view.find_bearer(id, now).filter(|bearer| same(&bearer.token)) {
+    if let Some(bearer) = view
+        .find_bearer(id, now)
+        .filter(|bearer| same(&bearer.token))
+    {
         return Ok(bearer);
     }
     let invalid = || Refusal::Unauthenticated(TokenProblem::Invalid);

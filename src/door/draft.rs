@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::authenticate::authenticate;
 use super::counted::Turned;
+use super::decision::Learned;
 use super::history::Relied;
 use super::operation::{Caller, Cx, Operation};
 use super::shared::Shared;
@@ -45,6 +46,7 @@ pub(super) struct Draft {
     pub(super) record: DraftRecord,
     pub(super) relied: Relied,
     pub(super) changes: Changes,
+    pub(super) learned: Learned,
 }
 
 /// What became of a draft.
@@ -206,6 +208,7 @@ fn finish<R>(
                     record,
                     relied,
                     changes: decision.changes,
+                    learned: decision.learned,
                 },
                 Ok(answer),
             )
@@ -223,6 +226,7 @@ fn finish<R>(
                     record,
                     relied,
                     changes: Changes::default(),
+                    learned: Learned::default(),
                 },
                 Err(refusal),
             )

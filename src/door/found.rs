@@ -8,6 +8,7 @@ use std::sync::Arc;
 use coffer_audit_log::{Checkpoint, Frontier, signed_note};
 
 use super::authenticate::token_id;
+use super::decision::Learned;
 use super::draft::{Draft, DraftRecord};
 use super::history::{Point, Relied};
 use super::segments::{Gathering, Packer};
@@ -257,5 +258,6 @@ fn draft(
             ahead: Vec::new(),
         },
         changes,
+        learned: Learned::default(),
     }
 }

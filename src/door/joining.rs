@@ -96,6 +96,7 @@ async fn founding_draft(shared: &Arc<Shared>, node: &Name) -> Result<Draft, Star
         record: claim_record(shared, cx.now, &heads, decision.digest),
         relied,
         changes: decision.changes,
+        learned: decision.learned,
     })
 }
 

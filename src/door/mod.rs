@@ -38,7 +38,7 @@ use tokio::task::JoinHandle;
 
 pub use check::check;
 pub use counted::{Counted, Turned};
-pub use decision::{Decision, seal_version};
+pub use decision::{Decision, NewVersion, seal_version};
 pub use facts::{KnownSecret, Lease, Place, Places, ProjectPlaces};
 pub use found::{Founding, found};
 pub use log::{LogReader, LogRecord};

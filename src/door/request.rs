@@ -63,7 +63,9 @@ impl std::fmt::Display for RequestId {
             *place = digit(self.boot >> (4 * at));
         }
         text[16] = b'-';
-        let digits = (u64::BITS - self.counter.leading_zeros()).div_ceil(4).max(1) as usize;
+        let digits = (u64::BITS - self.counter.leading_zeros())
+            .div_ceil(4)
+            .max(1) as usize;
         for (at, place) in text[17..17 + digits].iter_mut().rev().enumerate() {
             *place = digit(self.counter >> (4 * at));
         }

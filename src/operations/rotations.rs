@@ -50,8 +50,10 @@ impl Operation for SetRotation {
         let place = view.place(&self.name.place).await?;
         let found = find_living(view, &place, &self.name.path).await?;
         let created = found.is_none();
-        let mut secret =
-            found.map_or_else(|| new_secret(cx, &self.name.path), |known| Secret::clone(&known));
+        let mut secret = found.map_or_else(
+            || new_secret(cx, &self.name.path),
+            |known| Secret::clone(&known),
+        );
         let policy = self.policy(cx.now, &secret)?;
         secret.rotation = Some(policy.clone());
         let reply = Rotation {

@@ -23,6 +23,16 @@ pub struct KnownSecret {
 }
 
 impl KnownSecret {
+    /// A secret whose current version was sealed here, just now.
+    pub(in crate::door) const fn written(
+        secret: Secret,
+        row: VersionRow,
+        prepared: Prepared,
+    ) -> Self {
+        let current = Some(KnownVersion { row, prepared });
+        Self { secret, current }
+    }
+
     /// The current version, if it is the one that `entry` names.
     pub(in crate::door) fn at_hand(&self, entry: &VersionEntry) -> Option<&KnownVersion> {
         self.current

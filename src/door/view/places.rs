@@ -33,9 +33,7 @@ impl View {
                 Err(_) => return Err(Refusal::Unavailable(STORE_LOST)),
             },
             Source::Snapshot(reader) => facts::load_places(&mut *reader.lock().await, keys).await,
-            Source::Locked(writer) => {
-                facts::load_places(writer.lock().await.within(), keys).await
-            }
+            Source::Locked(writer) => facts::load_places(writer.lock().await.within(), keys).await,
         })
     }
 

@@ -45,7 +45,10 @@ impl Operation for WriteSecret {
         self.expected.check(found.as_ref().map(|known| &***known))?;
         let fields = self.compose(cx, self.kept(view, &place, found.as_deref()).await?)?;
         let created = found.is_none();
-        let secret = found.map_or_else(|| new_secret(cx, &self.name.path), |known| Secret::clone(&known));
+        let secret = found.map_or_else(
+            || new_secret(cx, &self.name.path),
+            |known| Secret::clone(&known),
+        );
         let next = NextVersion::seal(cx, &place, secret, &fields, None)?;
         let reply = Written::of(created, &self.name, &next.secret, cx.now)?;
         let status = reply.status();
