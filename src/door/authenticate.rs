@@ -44,9 +44,16 @@ async fn bearer(
     (plain, source): (&PlainToken, Option<IpAddr>),
     view: &View,
     now: Timestamp,
-) -> Result<Bearer, (Refusal, Option<TokenId>)> {
+) -> Result<Arc<Bearer>, (Refusal, Option<TokenId>)> {
     let hashed = shared.keys.token_mac().hash(plain);
     let id = token_id(hashed.bytes());
+    let same = |token: &Token| bool::from(token.mac.ct_eq(hashed.bytes()));
+    if let Some(bearer) = view
+        .find_bearer(id, now)
+        .filter(|bearer| same(&bearer.token))
+    {
+        return Ok(bearer);
+    }
     let invalid = || Refusal::Unauthenticated(TokenProblem::Invalid);
     let named = |refusal| (refusal, Some(id));
     if let Some(wait) = shared
@@ -60,12 +67,12 @@ async fn bearer(
         shared.strangers.note(source, now);
         return Err((invalid(), None));
     };
-    if !bool::from(token.mac.ct_eq(hashed.bytes())) {
+    if !same(&token) {
         return Err((invalid(), None));
     }
     alive(&token, now).map_err(named)?;
     let mut lists = vec![Arc::clone(&token.scopes)];
-    let mut above = token.parent;
+    let (mut above, mut until) = (token.parent, token.expires_at);
     for _ in 0..=Token::DEPTH_MAX {
         let Some(parent) = above else { break };
         let revoked = || named(Refusal::Unauthenticated(TokenProblem::Revoked));
@@ -76,7 +83,7 @@ async fn bearer(
             .ok_or_else(revoked)?;
         alive(&parent, now).map_err(named)?;
         lists.push(Arc::clone(&parent.scopes));
-        above = parent.parent;
+        (above, until) = (parent.parent, until.min(parent.expires_at));
     }
     if above.is_some() {
         return Err(named(Refusal::Tampered));
@@ -88,12 +95,14 @@ async fn bearer(
         .map_err(named)?
         .ok_or_else(revoked)?;
     lists.push(Arc::clone(&principal.bindings));
-    Ok(Bearer {
+    let bearer = Arc::new(Bearer {
         principal: principal.id,
         display: principal.display().into(),
         token,
         grant: Grant::new(lists),
-    })
+    });
+    view.keep_bearer(id, Arc::clone(&bearer), until);
+    Ok(bearer)
 }
 
 fn alive(token: &Token, now: Timestamp) -> Result<(), Refusal> {

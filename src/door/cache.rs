@@ -34,6 +34,15 @@ impl Entry {
         }
     }
 
+    /// What this node itself has just made true.
+    pub(super) const fn own(at: Stamp, fact: Fact) -> Self {
+        Self {
+            at,
+            fact,
+            linked: AtomicBool::new(true),
+        }
+    }
+
     pub(super) fn is_linked(&self) -> bool {
         self.linked.load(Ordering::Acquire)
     }

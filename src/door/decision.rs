@@ -3,10 +3,13 @@
 //!
 //! Invariant: a document is sealed under the same kind, id and name that its row is found by.
 
+use std::sync::Arc;
+
 use sha2::{Digest, Sha256};
 
+use super::facts::{Fact, KnownSecret};
 use super::{Cx, Place, documents};
-use crate::crypto::{CryptoError, VersionContext};
+use crate::crypto::{CryptoError, Prepared, VersionContext};
 use crate::model::{
     Changes, Cluster, DocumentKind, DocumentRow, Environment, Fields, KeyRow, Principal, Project,
     Ref, Refusal, Secret, State, Timestamp, Token, VersionEntry, VersionId, VersionRow,
@@ -20,6 +23,20 @@ pub struct Decision<R> {
     pub(super) digest: Option<[u8; 32]>,
     pub(super) metadata: Option<std::collections::BTreeMap<String, String>>,
     pub(super) changes: Changes,
+    /// What will be known once the changes are true.
+    pub(super) learned: Learned,
+}
+
+/// Facts that a decision makes: once it is stored, they need not be loaded.
+#[derive(Clone, Default)]
+pub(super) struct Learned(pub(super) Vec<(Ref, Fact)>);
+
+impl std::fmt::Debug for Learned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list()
+            .entries(self.0.iter().map(|(at, _)| at))
+            .finish()
+    }
 }
 
 impl<R> Decision<R> {
@@ -32,6 +49,7 @@ impl<R> Decision<R> {
             digest: None,
             metadata: None,
             changes: Changes::default(),
+            learned: Learned::default(),
         }
     }
 
@@ -74,6 +92,7 @@ impl<R> Decision<R> {
             digest: self.digest,
             metadata: self.metadata,
             changes: self.changes,
+            learned: self.learned,
         }
     }
 
@@ -105,7 +124,29 @@ impl<R> Decision<R> {
         self
     }
 
-    /// Puts a sealed version.
+    /// Puts the document of a living secret and its new current version.
+    ///
+    /// # Errors
+    /// Only if sealing fails.
+    pub fn put_new_version(
+        self,
+        cx: &Cx<'_>,
+        place: &Place,
+        secret: Secret,
+        version: NewVersion,
+    ) -> Result<Self, Refusal> {
+        let at = Ref::secret(place.environment.id, &secret.path);
+        let mut decision = self.put_secret(cx, place, &secret)?;
+        decision.changes.versions.push(version.row.clone());
+        let known = KnownSecret::written(secret, version.row, version.prepared);
+        decision
+            .learned
+            .0
+            .push((at, Fact::Secret(Some(Arc::new(known)))));
+        Ok(decision)
+    }
+
+    /// Puts a version's row again, under another wrapping.
     #[must_use]
     pub fn put_version(mut self, row: VersionRow) -> Self {
         self.changes.versions.push(row);
@@ -126,12 +167,11 @@ impl<R> Decision<R> {
     pub fn put_token(self, cx: &Cx<'_>, token: &Token) -> Result<Self, Refusal> {
         let row = documents::token(cx, token).map_err(sealing)?;
         let parent = token.parent.map(Ref::children);
-        Ok(self.put(
-            row,
-            [Ref::token(token.id), Ref::TOKENS]
-                .into_iter()
-                .chain(parent),
-        ))
+        let at = Ref::token(token.id);
+        let mut decision = self.put(row, [at, Ref::TOKENS].into_iter().chain(parent));
+        let known = Fact::Token(Some(Arc::new(token.clone())));
+        decision.learned.0.push((at, known));
+        Ok(decision)
     }
 
     /// Takes a token's document away, once it is long dead.
@@ -235,6 +275,12 @@ impl<R> Decision<R> {
     }
 }
 
+/// A version that was sealed just now, and what opens it again.
+pub struct NewVersion {
+    row: VersionRow,
+    prepared: Prepared,
+}
+
 /// Seals the fields of a new version, and makes its entry for the secret's document.
 ///
 /// # Errors
@@ -244,7 +290,7 @@ pub fn seal_version(
     place: &Place,
     secret: &Secret,
     fields: &Fields,
-) -> Result<(VersionRow, VersionEntry), Refusal> {
+) -> Result<(NewVersion, VersionEntry), Refusal> {
     let number = secret.next_number();
     let key = place.current_key().ok_or(Refusal::Tampered)?;
     let context = VersionContext {
@@ -265,6 +311,7 @@ pub fn seal_version(
         valid_until: None,
         digest: Sha256::digest(&sealed).into(),
     };
+    let prepared = data_key.prepare(&context, &sealed).map_err(sealing)?;
     let row = VersionRow {
         id,
         environment: place.environment.id,
@@ -273,7 +320,7 @@ pub fn seal_version(
         wrapped,
         sealed,
     };
-    Ok((row, entry))
+    Ok((NewVersion { row, prepared }, entry))
 }
 
 /// What to do when a name or a document is past what an envelope takes: it cannot be, names are bounded when parsed.

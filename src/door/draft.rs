@@ -11,10 +11,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::authenticate::authenticate;
 use super::counted::Turned;
+use super::decision::Learned;
 use super::history::Relied;
 use super::operation::{Caller, Cx, Operation};
 use super::shared::Shared;
-use super::{Answer, Authorised, Door, REFS_MAX, Request, View, authorise};
+use super::{Answer, Authorised, Door, REFS_MAX, Request, RequestId, View, authorise};
 use crate::fault;
 use crate::model::{Changes, Refusal, Timestamp, TokenId};
 use crate::store::Writer;
@@ -22,7 +23,7 @@ use crate::store::Writer;
 /// What a record says, before it has a place in the log.
 #[derive(Clone, Debug)]
 pub(super) struct DraftRecord {
-    pub(super) id: String,
+    pub(super) id: RequestId,
     pub(super) time: Timestamp,
     pub(super) principal: Option<Arc<str>>,
     pub(super) token: Option<TokenId>,
@@ -32,7 +33,7 @@ pub(super) struct DraftRecord {
     pub(super) resource: String,
     pub(super) version: Option<u64>,
     pub(super) allowed: bool,
-    pub(super) scope: Option<Box<str>>,
+    pub(super) scope: Option<Arc<str>>,
     pub(super) status: u16,
     pub(super) code: &'static str,
     pub(super) metadata: Option<BTreeMap<String, String>>,
@@ -45,6 +46,7 @@ pub(super) struct Draft {
     pub(super) record: DraftRecord,
     pub(super) relied: Relied,
     pub(super) changes: Changes,
+    pub(super) learned: Learned,
 }
 
 /// What became of a draft.
@@ -152,7 +154,7 @@ impl<O: Operation> Attempt<O> {
 
     fn record(&self, time: Timestamp, resource: String) -> DraftRecord {
         DraftRecord {
-            id: self.request.id.to_string(),
+            id: self.request.id,
             time,
             principal: None,
             token: None,
@@ -206,6 +208,7 @@ fn finish<R>(
                     record,
                     relied,
                     changes: decision.changes,
+                    learned: decision.learned,
                 },
                 Ok(answer),
             )
@@ -223,6 +226,7 @@ fn finish<R>(
                     record,
                     relied,
                     changes: Changes::default(),
+                    learned: Learned::default(),
                 },
                 Err(refusal),
             )
@@ -248,7 +252,7 @@ impl Door {
         let view = if tried == 0 {
             View::cached(Arc::clone(shared))
         } else {
-            View::snapshot(Arc::clone(shared)).await?
+            Box::pin(View::snapshot(Arc::clone(shared))).await?
         };
         let (mut draft, answer) = attempt.decide(shared, view).await?;
         fault::pause("decided").await;

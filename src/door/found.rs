@@ -8,9 +8,10 @@ use std::sync::Arc;
 use coffer_audit_log::{Checkpoint, Frontier, signed_note};
 
 use super::authenticate::token_id;
+use super::decision::Learned;
 use super::draft::{Draft, DraftRecord};
 use super::history::{Point, Relied};
-use super::segments::Gathering;
+use super::segments::{Gathering, Packer};
 use super::shared::Shared;
 use super::start::{StartError, id_bytes, verifier};
 use super::state_dir::StateDir;
@@ -114,7 +115,7 @@ pub async fn found(founding: Founding<'_>) -> Result<PlainToken, StartError> {
     let tree = gathering.tree.clone();
     let sealing = |_| StartError("The first segment could not be sealed.".to_owned());
     let segment = gathering
-        .seal(&keys, founding.entropy, 1)
+        .seal(&keys, founding.entropy, 1, &mut Packer::new())
         .map_err(sealing)?;
     let verifier = verifier(&keys, cluster)?;
     let checkpoint = Checkpoint {
@@ -232,7 +233,7 @@ fn draft(
     };
     Draft {
         record: DraftRecord {
-            id: id.to_string(),
+            id,
             time: cx.now,
             principal: Some(format!("system/{part}").into()),
             token: None,
@@ -257,5 +258,6 @@ fn draft(
             ahead: Vec::new(),
         },
         changes,
+        learned: Learned::default(),
     }
 }

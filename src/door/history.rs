@@ -105,18 +105,23 @@ impl History {
         if as_of == inner.at.seq {
             return Standing::Holds;
         }
-        let forgotten = as_of + 1 < inner.begin;
-        let touched = |(at, seq): &(Ref, u64)| {
-            inner
-                .last
-                .get(at)
-                .is_some_and(|last| *last > as_of.max(*seq))
-        };
-        if forgotten || relied.refs.iter().any(touched) {
+        if inner.touched(as_of, &relied.refs) {
             Standing::Touched
         } else {
             Standing::Holds
         }
+    }
+
+    /// The change up to which none of these refs has changed since `since`; `None` when one has, or may have.
+    pub(super) fn untouched(
+        &self,
+        generation: u64,
+        since: u64,
+        refs: &[(Ref, u64)],
+    ) -> Option<u64> {
+        let inner = self.read();
+        let same = generation == self.generation.load(Ordering::Acquire);
+        (same && !inner.touched(since, refs)).then_some(inner.at.seq)
     }
 
     /// Whether this node's history went through `at`.
@@ -174,6 +179,15 @@ impl Inner {
             changes: VecDeque::new(),
             remembered: 0,
         }
+    }
+
+    /// Whether one of these refs has changed after `since` and after it was loaded, or may have.
+    fn touched(&self, since: u64, refs: &[(Ref, u64)]) -> bool {
+        let changed = |(at, seq): &(Ref, u64)| {
+            let last = self.last.get(at);
+            last.is_some_and(|last| *last > since.max(*seq))
+        };
+        since + 1 < self.begin || refs.iter().any(changed)
     }
 
     fn has(&self, at: &Stamp) -> bool {

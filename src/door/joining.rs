@@ -96,6 +96,7 @@ async fn founding_draft(shared: &Arc<Shared>, node: &Name) -> Result<Draft, Star
         record: claim_record(shared, cx.now, &heads, decision.digest),
         relied,
         changes: decision.changes,
+        learned: decision.learned,
     })
 }
 
@@ -107,7 +108,7 @@ fn claim_record(
     digest: Option<[u8; 32]>,
 ) -> DraftRecord {
     DraftRecord {
-        id: shared.request_id().to_string(),
+        id: shared.request_id(),
         time: now,
         principal: Some(coffer_audit_log::anchor::ANCHOR_PRINCIPAL.into()),
         token: None,

@@ -4,6 +4,7 @@
 //! Invariant: no reply and no refusal of a decision leaves before its record is durable under a signed head.
 
 mod authenticate;
+mod bearers;
 mod cache;
 mod check;
 mod claim;
@@ -38,8 +39,8 @@ use tokio::task::JoinHandle;
 
 pub use check::{Ground, check, check_ground, check_keys};
 pub use counted::{Counted, Turned};
-pub use decision::{Decision, seal_version};
-pub use facts::{Lease, Place, Places, ProjectPlaces};
+pub use decision::{Decision, NewVersion, seal_version};
+pub use facts::{KnownSecret, Lease, Place, Places, ProjectPlaces};
 pub use found::{Founding, found};
 pub use log::{LogReader, LogRecord};
 pub use operation::{Access, Bearer, Caller, Cx, Operation};
@@ -183,7 +184,7 @@ const BUSY: &str = "too much is waiting to be recorded; try again in a moment";
 
 /// What the door found before the operation: for the record.
 struct Authorised {
-    scope: Option<Box<str>>,
+    scope: Option<Arc<str>>,
 }
 
 /// Whether the caller may run this operation, by its access.
@@ -191,7 +192,7 @@ fn authorise<O: Operation>(
     caller: &Caller,
     resource: &Resource,
     text: &str,
-) -> Result<Authorised, (Refusal, Option<Box<str>>)> {
+) -> Result<Authorised, (Refusal, Option<Arc<str>>)> {
     use crate::model::Verdict;
     let verdict = |grant: &Grant| match O::ACCESS {
         Access::Exact => Some(grant.decide_text(O::ACTION, text)),

@@ -73,11 +73,10 @@ pub enum Caller {
     /// A part of the system, such as `scheduler`.
     System(&'static str),
     /// The bearer of a token.
-    Bearer(Bearer),
+    Bearer(Arc<Bearer>),
 }
 
 /// The bearer of a living token.
-#[derive(Clone)]
 pub struct Bearer {
     /// The token's document.
     pub token: Arc<Token>,

@@ -57,6 +57,19 @@ pub struct RequestId {
 
 impl std::fmt::Display for RequestId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:016x}-{:x}", self.boot, self.counter)
+        let mut text = [0; 16 + 1 + 16];
+        let digit = |value: u64| b"0123456789abcdef"[(value & 15) as usize];
+        for (at, place) in text[..16].iter_mut().rev().enumerate() {
+            *place = digit(self.boot >> (4 * at));
+        }
+        text[16] = b'-';
+        let digits = (u64::BITS - self.counter.leading_zeros())
+            .div_ceil(4)
+            .max(1) as usize;
+        for (at, place) in text[17..17 + digits].iter_mut().rev().enumerate() {
+            *place = digit(self.counter >> (4 * at));
+        }
+        let text = std::str::from_utf8(&text[..17 + digits]).expect("digits and a dash");
+        f.write_str(text)
     }
 }

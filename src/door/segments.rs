@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use coffer_audit_log::{Frontier, Outcome as Told, Record, RecordError, Verdict, leaf_hash};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use zstd::zstd_safe::CParameter;
 
 use super::draft::Draft;
 use super::words::{self, Subject};
@@ -17,6 +18,9 @@ use crate::model::{Changes, SegmentRow, StreamId, Timestamp};
 
 /// zstd's level: higher ones save one or two bytes in a hundred.
 const ZSTD_LEVEL: i32 = 3;
+/// Entries of its tables, as a power of two: larger ones are out of the processor's cache when the next batch comes, and
+/// one record is like the one before it.
+const ZSTD_TABLE_LOG: u32 = 12;
 /// The most bytes that one segment unpacks to.
 const SEGMENT_BYTES_MAX: usize = 256 * 1024 * 1024;
 const FORMAT: u8 = 1;
@@ -45,6 +49,20 @@ pub(super) struct Summary {
     pub(super) principals: BTreeSet<String>,
     pub(super) places: BTreeSet<String>,
     pub(super) actions: BTreeSet<String>,
+}
+
+/// What compresses segments; kept from one batch to the next, since making it costs more than using it.
+pub(super) struct Packer(zstd::bulk::Compressor<'static>);
+
+impl Packer {
+    pub(super) fn new() -> Self {
+        let made = zstd::bulk::Compressor::new(ZSTD_LEVEL).and_then(|mut packer| {
+            packer.set_parameter(CParameter::HashLog(ZSTD_TABLE_LOG))?;
+            packer.set_parameter(CParameter::ChainLog(ZSTD_TABLE_LOG))?;
+            Ok(packer)
+        });
+        Self(made.expect("a compressor without a dictionary needs memory alone"))
+    }
 }
 
 /// Lines being gathered for one segment, and the tree as it will stand behind them.
@@ -100,9 +118,10 @@ impl Gathering {
         let record = &draft.record;
         let time = record.time.max(self.last);
         let source = record.source.map(|source| source.to_string());
+        let id = record.id.to_string();
         let token = record.token.map(|token| token.to_string());
         let line = Record {
-            id: (&*record.id).into(),
+            id: (&*id).into(),
             time: time.micros(),
             salt: self.salt(),
             stream: (&*self.stream_text).into(),
@@ -125,7 +144,7 @@ impl Gathering {
                 code: record.code.into(),
                 status: record.status,
             },
-            request: Some((&*record.id).into()),
+            request: Some((&*id).into()),
             metadata: record.metadata.as_ref().map(std::borrow::Cow::Borrowed),
             digest: record.digest,
         };
@@ -149,6 +168,7 @@ impl Gathering {
         keys: &Keyring,
         entropy: &dyn Entropy,
         seq: u64,
+        packer: &mut Packer,
     ) -> Result<SegmentRow, CryptoError> {
         let mut plain = Vec::with_capacity(HEAD_BYTES + self.lines.len() + self.words.len());
         plain.push(FORMAT);
@@ -164,8 +184,7 @@ impl Gathering {
             .map_err(|_| CryptoError)?
             .to_be_bytes()
             .to_vec();
-        packed
-            .extend_from_slice(&zstd::bulk::compress(&plain, ZSTD_LEVEL).map_err(|_| CryptoError)?);
+        packed.extend_from_slice(&packer.0.compress(&plain).map_err(|_| CryptoError)?);
         let summary = serde_json::to_vec(&self.summary).map_err(|_| CryptoError)?;
         let stream = self.stream;
         Ok(SegmentRow {

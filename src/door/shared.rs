@@ -5,15 +5,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use coffer_audit_log::{self as audit_log, Checkpoint, VerifierKey};
 
+use super::bearers::Bearers;
 use super::cache::Cache;
 use super::history::History;
 use super::queue::Queue;
 use super::request::RequestId;
+use super::segments::Packer;
 use super::view::STORE_LOST;
 use crate::clock::Clock;
 use crate::crypto::Keyring;
@@ -34,6 +36,7 @@ pub(super) struct Shared {
     pub(super) clock: Arc<Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) cache: Cache,
+    pub(super) bearers: Bearers,
     pub(super) history: History,
     pub(super) queue: Queue,
     /// The public key that every head is opened with.
@@ -47,6 +50,8 @@ pub(super) struct Shared {
     pub(super) requests: AtomicU64,
     pub(super) counted: super::counted::Counted,
     pub(super) strangers: super::strangers::Strangers,
+    /// The ledger's alone.
+    pub(super) packer: Mutex<Packer>,
 }
 
 /// A stream's head, opened.
@@ -83,6 +88,11 @@ impl Shared {
             boot,
             counter: self.requests.fetch_add(1, Ordering::Relaxed),
         }
+    }
+
+    /// What compresses the next segment.
+    pub(super) fn packer(&self) -> MutexGuard<'_, Packer> {
+        self.packer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A batch or a probe went well just now.

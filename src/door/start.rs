@@ -116,6 +116,7 @@ pub async fn start(starting: Starting) -> Result<Door, StartError> {
         clock,
         entropy,
         cache: Cache::new(),
+        bearers: super::bearers::Bearers::new(),
         history: History::new(world),
         queue: Queue::new(),
         verifier,
@@ -125,6 +126,7 @@ pub async fn start(starting: Starting) -> Result<Door, StartError> {
         requests: AtomicU64::new(0),
         counted: super::counted::Counted::default(),
         strangers: super::strangers::Strangers::default(),
+        packer: std::sync::Mutex::new(super::segments::Packer::new()),
     });
     let door = Arc::clone(&shared);
     let mut ledger = match owned {

@@ -5,7 +5,7 @@
 
 use std::io::{self, Write};
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, LazyLock, OnceLock, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -101,7 +101,25 @@ impl Reply {
     }
 }
 
-/// A response with the headers that every answer of an API carries (OWASP REST Security; ASVS 3.4).
+/// The headers that every answer of an API carries (OWASP REST Security; ASVS 3.4), made once and copied.
+static EVERY_ANSWER: LazyLock<HeaderMap> = LazyLock::new(|| {
+    let mut headers = HeaderMap::with_capacity(HEADERS_EXPECTED);
+    for (name, value) in [
+        (CACHE_CONTROL, "no-store"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (
+            CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ),
+        (REFERRER_POLICY, "no-referrer"),
+        (STRICT_TRANSPORT_SECURITY, "max-age=31536000"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers
+});
+
+/// A response with the headers that every answer carries.
 /// There is no `Access-Control-Allow-Origin`: no page of another origin may read an answer.
 pub(super) fn respond(
     status: StatusCode,
@@ -109,22 +127,11 @@ pub(super) fn respond(
     content_type: &'static str,
     body: Body,
 ) -> Response<Body> {
-    let mut headers = HeaderMap::with_capacity(HEADERS_EXPECTED);
+    let mut headers = EVERY_ANSWER.clone();
     let id = HeaderValue::try_from(id.to_string())
         .expect("a request's id is hexadecimal digits and a dash");
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(X_REQUEST_ID, id);
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(
-        CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
-    );
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(
-        STRICT_TRANSPORT_SECURITY,
-        HeaderValue::from_static("max-age=31536000"),
-    );
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;

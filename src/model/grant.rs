@@ -11,9 +11,9 @@ use super::{Action, Resource, Scope};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verdict {
     /// Allowed, by this scope of the asking token.
-    Allowed(Box<str>),
+    Allowed(Arc<str>),
     /// Refused by this scope.
-    RefusedBy(Box<str>),
+    RefusedBy(Arc<str>),
     /// Not allowed; something else is allowed on the same resource (403).
     Other,
     /// Nothing is allowed on the resource at all (404).
@@ -40,14 +40,14 @@ impl Grant {
     /// Decides `action` on the resource with this text.
     pub fn decide_text(&self, action: Action, resource: &str) -> Verdict {
         match self.allowing(action, resource) {
-            Ok(Some(scope)) => Verdict::Allowed(scope.as_str().into()),
+            Ok(Some(scope)) => Verdict::Allowed(scope.text()),
             denied => {
                 let other = Action::ALL
                     .into_iter()
                     .any(|other| matches!(self.allowing(other, resource), Ok(Some(_))));
                 match (other, denied) {
                     (false, _) => Verdict::Nothing,
-                    (true, Err(refusal)) => Verdict::RefusedBy(refusal.as_str().into()),
+                    (true, Err(refusal)) => Verdict::RefusedBy(refusal.text()),
                     (true, _) => Verdict::Other,
                 }
             }
@@ -72,7 +72,7 @@ impl Grant {
             first
         };
         match reach(action) {
-            Some(scope) => Verdict::Allowed(scope.as_str().into()),
+            Some(scope) => Verdict::Allowed(scope.text()),
             None if Action::ALL.into_iter().any(|other| reach(other).is_some()) => Verdict::Other,
             None => Verdict::Nothing,
         }

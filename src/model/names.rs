@@ -78,6 +78,11 @@ impl SecretPath {
     pub fn folded(&self) -> String {
         self.0.to_ascii_lowercase()
     }
+
+    /// Whether both are one path but for case.
+    pub fn folds_like(&self, other: &Self) -> bool {
+        self.0.eq_ignore_ascii_case(&other.0)
+    }
 }
 
 impl FromStr for SecretPath {
@@ -143,7 +148,9 @@ pub struct EnvironmentName {
 
 impl fmt::Display for EnvironmentName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.project, self.environment)
+        f.write_str(self.project.as_str())?;
+        f.write_str("/")?;
+        f.write_str(self.environment.as_str())
     }
 }
 
@@ -158,7 +165,9 @@ pub struct SecretName {
 
 impl fmt::Display for SecretName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.place, self.path)
+        self.place.fmt(f)?;
+        f.write_str("/")?;
+        f.write_str(self.path.as_str())
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +22,7 @@ pub type ScopeError = &'static str;
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Scope {
-    text: Box<str>,
+    text: Arc<str>,
     refuses: bool,
     actions: Actions,
     pattern: Vec<Part>,
@@ -38,6 +39,11 @@ impl Scope {
     /// The text, as typed.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// The text, shared.
+    pub fn text(&self) -> Arc<str> {
+        Arc::clone(&self.text)
     }
 
     /// Whether it takes away instead of giving.
@@ -191,7 +197,7 @@ impl TryFrom<String> for Scope {
 
 impl From<Scope> for String {
     fn from(scope: Scope) -> String {
-        scope.text.into()
+        scope.as_str().to_owned()
     }
 }
 

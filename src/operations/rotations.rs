@@ -3,11 +3,9 @@
 //!
 //! Invariant: a due rotation happens once: its decision is made on the document that says it is due, and moves the date.
 
-use std::sync::Arc;
-
 use super::Generate;
 use super::secrets::{NextVersion, Written, find_living, new_secret, open_current};
-use crate::door::{Access, Cx, Decision, Operation, Place, View};
+use crate::door::{Access, Cx, Decision, KnownSecret, Operation, Place, View};
 use crate::fault;
 use crate::model::{
     Action, FieldName, Fields, Ref, Refusal, Resource, RotationPolicy, Secret, SecretName,
@@ -52,8 +50,10 @@ impl Operation for SetRotation {
         let place = view.place(&self.name.place).await?;
         let found = find_living(view, &place, &self.name.path).await?;
         let created = found.is_none();
-        let mut secret =
-            found.map_or_else(|| new_secret(cx, &self.name.path), Arc::unwrap_or_clone);
+        let mut secret = found.map_or_else(
+            || new_secret(cx, &self.name.path),
+            |known| Secret::clone(&known),
+        );
         let policy = self.policy(cx.now, &secret)?;
         secret.rotation = Some(policy.clone());
         let reply = Rotation {
@@ -144,7 +144,7 @@ impl Operation for DeleteRotation {
             .find_secret(&place, &self.name.path)
             .await?
             .ok_or(Refusal::NotFound)?;
-        let mut secret = Arc::unwrap_or_clone(found);
+        let mut secret = Secret::clone(&found);
         secret.rotation.take().ok_or(Refusal::NotFound)?;
         Decision::new(())
             .status(204)
@@ -248,7 +248,7 @@ async fn rotate(
     view: &View,
     place: &Place,
     name: &SecretName,
-    secret: &Secret,
+    secret: &KnownSecret,
     policy: RotationPolicy,
 ) -> Result<Decision<Written>, Refusal> {
     let mut fields = open_current(view, place, secret).await?;
@@ -260,7 +260,7 @@ async fn rotate(
     });
     let secret = Secret {
         rotation,
-        ..secret.clone()
+        ..Secret::clone(secret)
     };
     let next = NextVersion::seal(cx, place, secret, &fields, Some(valid_until))?;
     let reply = Written::of(false, name, &next.secret, cx.now)?;

@@ -19,10 +19,9 @@ pub use write::{Mode, WriteSecret};
 
 use std::sync::Arc;
 
-use crate::door::{Cx, Decision, Place, View, seal_version};
+use crate::door::{Cx, Decision, KnownSecret, NewVersion, Place, View, seal_version};
 use crate::model::{
     Fields, Refusal, Secret, SecretId, SecretName, SecretPath, State, Timestamp, VersionId,
-    VersionRow,
 };
 
 /// What a write made: never the value. Also the reply to `undelete`, `rotate` and the scheduler's rotation.
@@ -75,7 +74,7 @@ pub(super) async fn find_living(
     view: &View,
     place: &Place,
     path: &SecretPath,
-) -> Result<Option<Arc<Secret>>, Refusal> {
+) -> Result<Option<Arc<KnownSecret>>, Refusal> {
     match view.find_secret_any_case(place, path).await? {
         Some(secret) if secret.path != *path => Err(Refusal::Conflict(
             "case-clash",
@@ -94,7 +93,7 @@ pub(super) fn new_secret(cx: &Cx<'_>, path: &SecretPath) -> Secret {
 pub(super) async fn open_current(
     view: &View,
     place: &Place,
-    secret: &Secret,
+    secret: &KnownSecret,
 ) -> Result<Fields, Refusal> {
     match secret.current() {
         Some(current) => view.open_version(place, secret, current).await,
@@ -105,7 +104,7 @@ pub(super) async fn open_current(
 /// A secret with one more version, sealed and not yet put.
 pub(super) struct NextVersion {
     pub(super) secret: Secret,
-    row: VersionRow,
+    version: NewVersion,
     dropped: Vec<VersionId>,
 }
 
@@ -119,12 +118,12 @@ impl NextVersion {
         valid_until: Option<Timestamp>,
     ) -> Result<Self, Refusal> {
         fields.check_limits().map_err(Refusal::TooLarge)?;
-        let (row, entry) = seal_version(cx, place, &secret, fields)?;
+        let (version, entry) = seal_version(cx, place, &secret, fields)?;
         let names = fields.iter().map(|(name, _)| name.clone()).collect();
         let dropped = secret.push_version(cx.now, entry, names, valid_until);
         Ok(Self {
             secret,
-            row,
+            version,
             dropped,
         })
     }
@@ -141,9 +140,8 @@ impl NextVersion {
             .versions
             .last()
             .map_or(1, |version| version.number);
-        let decision = Decision::new(reply)
-            .version(number)
-            .put_secret(cx, place, &self.secret)?;
-        Ok(decision.put_version(self.row).drop_versions(self.dropped))
+        let decision = Decision::new(reply).version(number);
+        let decision = decision.put_new_version(cx, place, self.secret, self.version)?;
+        Ok(decision.drop_versions(self.dropped))
     }
 }

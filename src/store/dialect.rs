@@ -80,7 +80,7 @@ const POSTGRES_STORE_READS: &str = "
         n.seq, n.mark, n.nonce, n.refs
     FROM w LEFT JOIN LATERAL (
         SELECT note.seq, note.mark, note.nonce, note.refs FROM note
-        WHERE w.seq > $12 AND note.seq > $12 ORDER BY note.seq LIMIT $14
+        WHERE w.seq > $12 AND note.seq > $12 ORDER BY note.seq LIMIT $14 + 0
     ) n ON TRUE
     ORDER BY n.seq";
 
@@ -99,7 +99,7 @@ const SQLITE_STORE_READS: &str = "
             ELSE (SELECT COUNT(*) FROM note WHERE seq = $12 AND mark = $13) END,
         n.seq, n.mark, n.nonce, n.refs
     FROM world w LEFT JOIN (
-        SELECT seq, mark, nonce, refs FROM note WHERE seq > $12 ORDER BY seq LIMIT $14
+        SELECT seq, mark, nonce, refs FROM note WHERE seq > $12 ORDER BY seq LIMIT $14 + 0
     ) n ON TRUE
     WHERE w.id = 1
     ORDER BY n.seq;

@@ -49,7 +49,7 @@ pub(super) const LIST: &str = "
     FROM world w LEFT JOIN (
         SELECT kind, id, space, name, grave, due, sealed FROM document
         WHERE kind = $1 AND space = $2 AND name >= $3 AND name < $4 AND name > $5 AND grave = $6
-        ORDER BY name LIMIT $7
+        ORDER BY name LIMIT $7 + 0
     ) d ON TRUE
     WHERE w.id = 1
     ORDER BY d.name";
@@ -59,7 +59,7 @@ pub(super) const LIST_DEAD: &str = "
     FROM world w LEFT JOIN (
         SELECT kind, id, space, name, grave, due, sealed FROM document
         WHERE kind = $1 AND space = $2 AND grave > $3
-        ORDER BY name, grave LIMIT $4
+        ORDER BY name, grave LIMIT $4 + 0
     ) d ON TRUE
     WHERE w.id = 1
     ORDER BY d.name, d.grave";
@@ -69,7 +69,7 @@ pub(super) const LIST_OF_KIND: &str = "
     FROM world w LEFT JOIN (
         SELECT kind, id, space, name, grave, due, sealed FROM document
         WHERE kind = $1 AND id > $2
-        ORDER BY id LIMIT $3
+        ORDER BY id LIMIT $3 + 0
     ) d ON TRUE
     WHERE w.id = 1
     ORDER BY d.id";
@@ -79,7 +79,7 @@ pub(super) const LIST_DUE: &str = "
     FROM world w LEFT JOIN (
         SELECT kind, id, space, name, grave, due, sealed FROM document
         WHERE kind = $1 AND due <= $2
-        ORDER BY due LIMIT $3
+        ORDER BY due LIMIT $3 + 0
     ) d ON TRUE
     WHERE w.id = 1
     ORDER BY d.due";

@@ -1,14 +1,19 @@
-//! Statements over many rows: their texts are composed from constants alone, in runs of powers of two,
+//! Statements over many rows: their texts are composed from constants alone, once, in runs of powers of two,
 //! so that few distinct texts exist and the statement cache keeps them all.
 //!
 //! Invariant: nothing but `&'static str` and parameter numbers goes into a composed text.
 
 use std::fmt::Write as _;
 
-use sqlx::AssertSqlSafe;
+use std::sync::OnceLock;
 
-/// The most rows of one statement.
-const ROWS_MAX: usize = 64;
+/// The most rows of one statement, as a power of two.
+const ROWS_MAX_LOG: usize = 6;
+
+/// The texts of one statement, by the power of two that its rows are.
+pub(super) type Texts = [OnceLock<String>; RUNS];
+/// How many distinct lengths there are.
+pub(super) const RUNS: usize = ROWS_MAX_LOG + 1;
 
 /// A statement over many rows.
 pub(super) struct Many {
@@ -24,7 +29,7 @@ pub(super) struct Many {
 
 impl Many {
     /// The text for so many rows.
-    pub fn text(&self, rows: usize) -> AssertSqlSafe<String> {
+    fn text(&self, rows: usize) -> String {
         let mut text = String::from(self.before);
         let mut parameter = 0;
         for row in 0..rows {
@@ -38,14 +43,19 @@ impl Many {
             }
         }
         text.push_str(self.after);
-        AssertSqlSafe(text)
+        text
+    }
+
+    /// The same, made once.
+    pub fn text_of(&self, texts: &'static Texts, rows: usize) -> &'static str {
+        texts[rows.ilog2() as usize].get_or_init(|| self.text(rows))
     }
 }
 
 /// Cuts rows into runs whose lengths are powers of two.
 pub(super) fn runs<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
     std::iter::from_fn(move || {
-        let most = rows.len().min(ROWS_MAX);
+        let most = rows.len().min(1 << ROWS_MAX_LOG);
         let length = 1 << most.checked_ilog2()?;
         let (run, rest) = rows.split_at(length);
         rows = rest;
@@ -56,11 +66,13 @@ pub(super) fn runs<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
 /// Runs a statement over all of `rows`, binding each by the given columns.
 macro_rules! run_many {
     ($connection:expr, $many:expr, $rows:expr, |$row:ident| $($bind:expr),+ $(,)?) => {{
+        static TEXTS: crate::store::many::Texts =
+            [const { std::sync::OnceLock::new() }; crate::store::many::RUNS];
         let connection: &mut crate::store::Connection = $connection;
         for run in crate::store::many::runs($rows) {
             connection.begin_statement()?;
             let done: Result<(), sqlx::Error> = on!(connection, |conn| {
-                let mut query = sqlx::query($many.text(run.len()));
+                let mut query = sqlx::query($many.text_of(&TEXTS, run.len()));
                 for $row in run {
                     query = query$(.bind($bind))+;
                 }
@@ -85,7 +97,7 @@ mod tests {
             between: ", ",
             after: ";",
         };
-        assert_eq!(many.text(2).0, "VALUES ($1, $2), ($3, $4);");
+        assert_eq!(many.text(2), "VALUES ($1, $2), ($3, $4);");
         let lengths: Vec<_> = runs(&[(); 203]).map(<[()]>::len).collect();
         assert_eq!(lengths, [64, 64, 64, 8, 2, 1]);
         assert_eq!(runs::<()>(&[]).count(), 0);

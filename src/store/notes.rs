@@ -35,7 +35,7 @@ pub(super) type NoteColumns = (
 pub(super) const LIST: &str = "
     SELECT (SELECT COUNT(*) FROM note WHERE seq = $1 AND mark = $2), n.seq, n.mark, n.nonce, n.refs
     FROM world w LEFT JOIN (
-        SELECT seq, mark, nonce, refs FROM note WHERE seq > $1 ORDER BY seq LIMIT $3
+        SELECT seq, mark, nonce, refs FROM note WHERE seq > $1 ORDER BY seq LIMIT $3 + 0
     ) n ON TRUE
     WHERE w.id = 1
     ORDER BY n.seq";

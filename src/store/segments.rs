@@ -18,7 +18,7 @@ pub(super) const LIST: &str = "
     WHERE stream = $1
       AND first >= (SELECT COALESCE(MAX(first), 0) FROM segment WHERE stream = $1 AND first <= $2)
       AND first + count > $2
-    ORDER BY first LIMIT $3";
+    ORDER BY first LIMIT $3 + 0";
 
 pub(super) const INSERT: &str = "
     INSERT INTO segment (stream, first, count, seq, summary, sealed)

@@ -33,7 +33,7 @@ pub(super) const LIST: &str = "
     FROM world w LEFT JOIN (
         SELECT id, environment, secret, term, wrapped, sealed FROM version
         WHERE id > $1
-        ORDER BY id LIMIT $2
+        ORDER BY id LIMIT $2 + 0
     ) v ON TRUE
     WHERE w.id = 1
     ORDER BY v.id";
@@ -44,7 +44,7 @@ pub(super) const LIST_BEFORE_TERM: &str = "
     FROM world w LEFT JOIN (
         SELECT id FROM version
         WHERE environment = $1 AND term < $2 AND id > $3
-        ORDER BY id LIMIT $4
+        ORDER BY id LIMIT $4 + 0
     ) page ON TRUE LEFT JOIN version v ON v.id = page.id
     WHERE w.id = 1
     ORDER BY v.id";

@@ -20,14 +20,15 @@ use crate::store::{Connection, Seen, Stamp, StoreError};
 
 pub use places::{Place, Places, ProjectPlaces};
 pub(super) use places::{load_places, open_places};
-pub(super) use secrets::{KnownSecret, known_version, load_secret, open_secret};
+pub use secrets::KnownSecret;
+pub(super) use secrets::{known_version, load_secret, open_secret};
 pub(super) use tokens::{load_application, load_principal, load_token, open_principal, open_token};
 
 /// Something known under a ref.
 #[derive(Clone)]
 pub(in crate::door) enum Fact {
     Places(Arc<Places>),
-    Secret(Arc<KnownSecret>),
+    Secret(Option<Arc<KnownSecret>>),
     Token(Option<Arc<Token>>),
     Principal(Option<Arc<Principal>>),
     Application(Option<PrincipalId>),
@@ -39,16 +40,7 @@ impl Fact {
     pub(in crate::door) fn weight(&self) -> u64 {
         let bytes = match self {
             Self::Places(places) => 256 * places.count,
-            Self::Secret(known) => {
-                512 + known
-                    .secret
-                    .as_ref()
-                    .map_or(0, |secret| 160 * secret.versions.len())
-                    + known
-                        .current
-                        .as_ref()
-                        .map_or(0, |version| version.row.sealed.len() + 512)
-            }
+            Self::Secret(known) => 512 + known.as_ref().map_or(0, |known| known.weight()),
             Self::Token(_) | Self::Principal(_) => 1024,
             Self::Application(_) => 128,
             Self::Cluster(cluster) => 128 + 96 * cluster.streams.len(),

@@ -3,6 +3,7 @@
 //!
 //! Invariant: a version that its document does not name by id and digest is never opened.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -15,15 +16,49 @@ use crate::model::{
 };
 use crate::store::{Connection, Seen};
 
-/// What is at a path: the living secret, if there is one, and its current version.
-pub(in crate::door) struct KnownSecret {
-    pub(in crate::door) secret: Option<Arc<Secret>>,
-    pub(in crate::door) current: Option<KnownVersion>,
+/// A living secret, with its current version at hand.
+pub struct KnownSecret {
+    secret: Secret,
+    current: Option<KnownVersion>,
+}
+
+impl KnownSecret {
+    /// A secret whose current version was sealed here, just now.
+    pub(in crate::door) const fn written(
+        secret: Secret,
+        row: VersionRow,
+        prepared: Prepared,
+    ) -> Self {
+        let current = Some(KnownVersion { row, prepared });
+        Self { secret, current }
+    }
+
+    /// The current version, if it is the one that `entry` names.
+    pub(in crate::door) fn at_hand(&self, entry: &VersionEntry) -> Option<&KnownVersion> {
+        self.current
+            .as_ref()
+            .filter(|current| current.row.id == entry.id)
+    }
+
+    /// About how many bytes it holds.
+    pub(super) fn weight(&self) -> usize {
+        let current = self.current.as_ref();
+        160 * self.secret.versions.len()
+            + current.map_or(0, |version| version.row.sealed.len() + 512)
+    }
+}
+
+impl Deref for KnownSecret {
+    type Target = Secret;
+
+    fn deref(&self) -> &Secret {
+        &self.secret
+    }
 }
 
 /// A version's row, ready to be opened again and again.
 pub(in crate::door) struct KnownVersion {
-    pub(in crate::door) row: VersionRow,
+    row: VersionRow,
     prepared: Prepared,
 }
 
@@ -78,19 +113,13 @@ pub(in crate::door) async fn load_secret(
     keys: &Keyring,
     place: &Place,
     path: &SecretPath,
-) -> Result<Loaded<Arc<KnownSecret>>, LoadError> {
+) -> Result<Loaded<Option<Arc<KnownSecret>>>, LoadError> {
     let space = *place.environment.id.as_bytes();
     let Seen { at, value } = connection
         .find_document_named(DocumentKind::Secret, space, &path.folded())
         .await?;
     let Some(row) = value else {
-        return Ok(Loaded {
-            at,
-            value: Arc::new(KnownSecret {
-                secret: None,
-                current: None,
-            }),
-        });
+        return Ok(Loaded { at, value: None });
     };
     if row.name != path.folded() {
         return Err(LoadError::Closed(at));
@@ -109,10 +138,7 @@ pub(in crate::door) async fn load_secret(
     };
     Ok(Loaded {
         at,
-        value: Arc::new(KnownSecret {
-            secret: Some(Arc::new(secret)),
-            current,
-        }),
+        value: Some(Arc::new(KnownSecret { secret, current })),
     })
 }
 

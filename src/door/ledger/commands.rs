@@ -259,6 +259,11 @@ impl Ledger {
             )));
         }
         next.change = Some((Stamp { seq, mark }, refs));
+        let accepted = std::mem::take(&mut batch.accepted);
+        next.learned = accepted
+            .into_iter()
+            .flat_map(|draft| draft.learned.0)
+            .collect();
         let world = WorldRow {
             seq,
             mark,

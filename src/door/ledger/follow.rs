@@ -4,6 +4,7 @@
 //! Invariant: nothing of a set of notes is applied unless all of it verifies.
 
 use super::{Fenced, Ledger, Trouble, check_schema};
+use crate::door::decision::Learned;
 use crate::door::draft::{Draft, DraftRecord};
 use crate::door::history::Relied;
 use crate::model::{Action, Changes, Ref, Resource, WorldRow};
@@ -115,7 +116,7 @@ pub(in crate::door) fn matter<const N: usize>(
         .collect();
     Draft {
         record: DraftRecord {
-            id: shared.request_id().to_string(),
+            id: shared.request_id(),
             time: shared.now(),
             principal: Some("system/ledger".into()),
             token: None,
@@ -137,6 +138,7 @@ pub(in crate::door) fn matter<const N: usize>(
             ahead: Vec::new(),
         },
         changes: Changes::default(),
+        learned: Learned::default(),
     }
 }
 

@@ -3,11 +3,15 @@
 //!
 //! Invariant: building it changes nothing.
 
+use std::sync::Arc;
+
 use coffer_audit_log::{Checkpoint, Frontier, signed_note};
 
 use super::Ledger;
 use crate::crypto::CryptoError;
+use crate::door::cache::Entry;
 use crate::door::draft::Draft;
+use crate::door::facts::Fact;
 use crate::door::segments::Gathering;
 use crate::door::shared::Shared;
 use crate::model::{Ref, SegmentRow, Timestamp};
@@ -23,6 +27,8 @@ pub(in crate::door) struct Next {
     pub(in crate::door) segment: SegmentRow,
     /// What the batch changed, with its place in the change sequence.
     pub(super) change: Option<(Stamp, Box<[Ref]>)>,
+    /// What is then known, in the order in which it was decided.
+    pub(super) learned: Vec<(Ref, Fact)>,
     /// Drafts whose record is past its limits, by position among those given.
     pub(super) unfit: Vec<usize>,
 }
@@ -60,8 +66,9 @@ impl Next {
             tree: tree_after,
             head: signed_note(&text, key.name(), key.id(), &signature),
             last,
-            segment: gathering.seal(&shared.keys, entropy, seq)?,
+            segment: gathering.seal(&shared.keys, entropy, seq, &mut shared.packer())?,
             change: None,
+            learned: Vec::new(),
             unfit,
         })
     }
@@ -94,6 +101,10 @@ impl Ledger {
             .store(next.last.micros(), std::sync::atomic::Ordering::Relaxed);
         if let Some((at, refs)) = next.change {
             self.shared.history.apply(&self.shared.cache, at, refs);
+            // Nobody but the ledger follows changes: nothing newer can have been applied in between.
+            for (known, fact) in next.learned {
+                self.shared.cache.put(known, Arc::new(Entry::own(at, fact)));
+            }
         }
         self.shared.mark_well();
         self.keep_head_sometimes();

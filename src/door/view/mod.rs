@@ -185,15 +185,19 @@ impl View {
         &self,
         load: impl AsyncFnOnce(&mut Connection) -> Result<Loaded<T>, LoadError>,
     ) -> Result<Result<Loaded<T>, LoadError>, Refusal> {
-        Ok(match &self.source {
-            Source::Cache => {
-                let loaded = load(&mut *self.shared.reader().await?).await;
-                fault::pause("loaded").await;
-                loaded
-            }
-            Source::Snapshot(reader) => load(&mut *reader.lock().await).await,
-            Source::Locked(writer) => load(writer.lock().await.within()).await,
+        // Boxed: what is seldom needed must not make every request's future large.
+        Box::pin(async {
+            Ok(match &self.source {
+                Source::Cache => {
+                    let loaded = load(&mut *self.shared.reader().await?).await;
+                    fault::pause("loaded").await;
+                    loaded
+                }
+                Source::Snapshot(reader) => load(&mut *reader.lock().await).await,
+                Source::Locked(writer) => load(writer.lock().await.within()).await,
+            })
         })
+        .await
     }
 
     async fn read<T>(
@@ -202,12 +206,14 @@ impl View {
             &mut Connection,
         ) -> Result<crate::store::Seen<T>, crate::store::StoreError>,
     ) -> Result<crate::store::Seen<T>, Refusal> {
-        let found = match &self.source {
-            Source::Cache => read(&mut *self.shared.reader().await?).await,
-            Source::Snapshot(reader) => read(&mut *reader.lock().await).await,
-            Source::Locked(writer) => read(writer.lock().await.within()).await,
-        };
-        found.map_err(|error| {
+        let found = Box::pin(async {
+            Ok(match &self.source {
+                Source::Cache => read(&mut *self.shared.reader().await?).await,
+                Source::Snapshot(reader) => read(&mut *reader.lock().await).await,
+                Source::Locked(writer) => read(writer.lock().await.within()).await,
+            })
+        });
+        found.await?.map_err(|error| {
             tracing::warn!(%error, "a look-up failed");
             Refusal::Unavailable(STORE_LOST)
         })

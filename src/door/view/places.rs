@@ -21,22 +21,20 @@ impl View {
         {
             return Ok(Arc::clone(places));
         }
-        let loaded = match &self.source {
-            Source::Cache => {
-                let mut reader = self.shared.store.snapshot().await.map_err(LoadError::Store);
-                match &mut reader {
-                    Ok(reader) => facts::load_places(reader, &self.shared.keys).await,
-                    Err(_) => return Err(Refusal::Unavailable(STORE_LOST)),
-                }
-            }
-            Source::Snapshot(reader) => {
-                facts::load_places(&mut *reader.lock().await, &self.shared.keys).await
-            }
-            Source::Locked(writer) => {
-                facts::load_places(writer.lock().await.within(), &self.shared.keys).await
-            }
-        };
+        let loaded = Box::pin(self.load_places()).await?;
         self.learn(Ref::PLACES, loaded, Fact::Places)
+    }
+
+    async fn load_places(&self) -> Result<Result<Loaded<Arc<Places>>, LoadError>, Refusal> {
+        let keys = &self.shared.keys;
+        Ok(match &self.source {
+            Source::Cache => match self.shared.store.snapshot().await {
+                Ok(mut reader) => facts::load_places(&mut reader, keys).await,
+                Err(_) => return Err(Refusal::Unavailable(STORE_LOST)),
+            },
+            Source::Snapshot(reader) => facts::load_places(&mut *reader.lock().await, keys).await,
+            Source::Locked(writer) => facts::load_places(writer.lock().await.within(), keys).await,
+        })
     }
 
     /// The environment of this name.

@@ -23,13 +23,9 @@ impl View {
         &self,
         place: &Place,
         path: &SecretPath,
-    ) -> Result<Option<Arc<Secret>>, Refusal> {
-        let known = self.known_secret(place, path).await?;
-        Ok(known
-            .secret
-            .as_ref()
-            .filter(|secret| secret.path == *path)
-            .cloned())
+    ) -> Result<Option<Arc<KnownSecret>>, Refusal> {
+        let found = self.find_secret_any_case(place, path).await?;
+        Ok(found.filter(|secret| secret.path == *path))
     }
 
     /// The living secret at a path in whatever case it is written.
@@ -40,8 +36,26 @@ impl View {
         &self,
         place: &Place,
         path: &SecretPath,
-    ) -> Result<Option<Arc<Secret>>, Refusal> {
-        Ok(self.known_secret(place, path).await?.secret.clone())
+    ) -> Result<Option<Arc<KnownSecret>>, Refusal> {
+        let at = Ref::secret(place.environment.id, path);
+        if let Some(entry) = self.known(at)
+            && let Fact::Secret(known) = &entry.fact
+        {
+            // The ref is a hash of the folded path: what it leads to must be of that path.
+            let same = known
+                .as_ref()
+                .is_none_or(|secret| secret.path.folds_like(path));
+            return if same {
+                Ok(known.clone())
+            } else {
+                Err(Refusal::Tampered)
+            };
+        }
+        let keys = &self.shared.keys;
+        let loaded = self
+            .load(async |connection| facts::load_secret(connection, keys, place, path).await)
+            .await?;
+        self.learn(at, loaded, Fact::Secret)
     }
 
     /// The fields of a version.
@@ -51,19 +65,14 @@ impl View {
     pub async fn open_version(
         &self,
         place: &Place,
-        secret: &Secret,
+        secret: &KnownSecret,
         entry: &VersionEntry,
     ) -> Result<Fields, Refusal> {
         if entry.state == State::Destroyed {
             return Err(Refusal::NotFound);
         }
-        let known = self.known_secret(place, &secret.path).await?;
-        if let Some(current) = known
-            .current
-            .as_ref()
-            .filter(|current| current.row.id == entry.id)
-        {
-            return current.open().map_err(|_| Refusal::Tampered);
+        if let Some(version) = secret.at_hand(entry) {
+            return version.open().map_err(|_| Refusal::Tampered);
         }
         let row = self
             .find_version_row(entry)
@@ -244,33 +253,6 @@ impl View {
             .await?
             .iter()
             .any(|(_, count)| *count > 0))
-    }
-
-    async fn known_secret(
-        &self,
-        place: &Place,
-        path: &SecretPath,
-    ) -> Result<Arc<KnownSecret>, Refusal> {
-        let at = Ref::secret(place.environment.id, path);
-        if let Some(entry) = self.known(at)
-            && let Fact::Secret(known) = &entry.fact
-        {
-            // The ref is a hash of the folded path: what it leads to must be of that path.
-            let same = known
-                .secret
-                .as_ref()
-                .is_none_or(|secret| secret.path.folded() == path.folded());
-            return if same {
-                Ok(Arc::clone(known))
-            } else {
-                Err(Refusal::Tampered)
-            };
-        }
-        let keys = &self.shared.keys;
-        let loaded = self
-            .load(async |connection| facts::load_secret(connection, keys, place, path).await)
-            .await?;
-        self.learn(at, loaded, Fact::Secret)
     }
 
     async fn find_version_row(&self, entry: &VersionEntry) -> Result<Option<VersionRow>, Refusal> {

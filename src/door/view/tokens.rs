@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use super::View;
+use super::{Source, View};
+use crate::door::Bearer;
+use crate::door::bearers::Resolved;
 use crate::door::facts::{self, Fact};
 use crate::model::{
     DocumentKind, DocumentRow, Name, Principal, PrincipalId, Ref, Refusal, Timestamp, Token,
@@ -35,6 +37,27 @@ impl View {
     pub(in crate::door) fn knows_token(&self, id: TokenId) -> bool {
         let entry = self.shared.cache.find(&Ref::token(id));
         entry.is_some_and(|entry| matches!(entry.fact, Fact::Token(Some(_))))
+    }
+
+    /// The bearer of this token as it was found out before, if that still holds; all of it is then relied on.
+    pub(in crate::door) fn find_bearer(&self, id: TokenId, now: Timestamp) -> Option<Arc<Bearer>> {
+        if !matches!(self.source, Source::Cache) {
+            return None;
+        }
+        let shared = &self.shared;
+        let known = shared.bearers.find(&shared.history, id, self.point, now)?;
+        self.relied().refs.extend_from_slice(&known.refs);
+        Some(Arc::clone(&known.bearer))
+    }
+
+    /// Remembers a bearer, made from all that this view was asked for until now; nothing of it has expired before `until`.
+    pub(in crate::door) fn keep_bearer(&self, id: TokenId, bearer: Arc<Bearer>, until: Timestamp) {
+        let relied = self.relied();
+        // What was loaded ahead of this node may be of another history.
+        if matches!(self.source, Source::Cache) && relied.ahead.is_empty() {
+            let resolved = Resolved::new(self.point, relied.refs.as_slice().into(), bearer, until);
+            self.shared.bearers.put(id, resolved);
+        }
     }
 
     /// How many living children a token has.

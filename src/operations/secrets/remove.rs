@@ -3,8 +3,6 @@
 //!
 //! Invariant: what is destroyed stays destroyed, whatever rows a restore brings back.
 
-use std::sync::Arc;
-
 use super::{Expected, Written, find_living};
 use crate::door::{Cx, Decision, Operation, Place, View};
 use crate::model::{Action, Ref, Refusal, Resource, Secret, SecretId, SecretName, State};
@@ -32,7 +30,7 @@ impl Operation for DeleteSecret {
             .await?
             .ok_or(Refusal::NotFound)?;
         self.expected.check(Some(&found))?;
-        let mut secret = Arc::unwrap_or_clone(found);
+        let mut secret = Secret::clone(&found);
         secret.deleted_at = Some(cx.now);
         secret.updated_at = cx.now;
         let decision = Decision::new(())
@@ -128,7 +126,7 @@ impl DestroySecret {
     async fn find(&self, view: &View, place: &Place) -> Result<Option<Secret>, Refusal> {
         let living = view.find_secret(place, &self.name.path).await?;
         match living.filter(|living| self.id.is_none_or(|id| id == living.id)) {
-            Some(living) => Ok(Some(Arc::unwrap_or_clone(living))),
+            Some(living) => Ok(Some(Secret::clone(&living))),
             None => find_deleted(view, place, &self.name, self.id).await,
         }
     }

@@ -3,10 +3,8 @@
 //!
 //! Invariant: a version has at least one field.
 
-use std::sync::Arc;
-
 use super::{Expected, NextVersion, Written, find_living, new_secret, open_current};
-use crate::door::{Cx, Decision, Operation, Place, View};
+use crate::door::{Cx, Decision, KnownSecret, Operation, Place, View};
 use crate::model::{Action, FieldName, Fields, Ref, Refusal, Resource, Secret, SecretName, Value};
 use crate::operations::Generate;
 
@@ -44,10 +42,13 @@ impl Operation for WriteSecret {
     async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<Written>, Refusal> {
         let place = view.place(&self.name.place).await?;
         let found = find_living(view, &place, &self.name.path).await?;
-        self.expected.check(found.as_deref())?;
+        self.expected.check(found.as_ref().map(|known| &***known))?;
         let fields = self.compose(cx, self.kept(view, &place, found.as_deref()).await?)?;
         let created = found.is_none();
-        let secret = found.map_or_else(|| new_secret(cx, &self.name.path), Arc::unwrap_or_clone);
+        let secret = found.map_or_else(
+            || new_secret(cx, &self.name.path),
+            |known| Secret::clone(&known),
+        );
         let next = NextVersion::seal(cx, &place, secret, &fields, None)?;
         let reply = Written::of(created, &self.name, &next.secret, cx.now)?;
         let status = reply.status();
@@ -66,7 +67,7 @@ impl WriteSecret {
         &self,
         view: &View,
         place: &Place,
-        found: Option<&Secret>,
+        found: Option<&KnownSecret>,
     ) -> Result<Fields, Refusal> {
         match found {
             Some(secret) if self.mode == Mode::Merge => open_current(view, place, secret).await,
