@@ -49,11 +49,28 @@ impl Output {
             .map_err(|error| Failure::output(&error))
     }
 
+    /// Bytes of JSON: as they came, but on a terminal with what could steer it escaped, which is the same JSON.
+    pub fn json_bytes(&self, bytes: &[u8]) -> Result<(), Failure> {
+        if !self.is_terminal() {
+            return self.bytes(bytes);
+        }
+        let text = String::from_utf8_lossy(bytes);
+        let mut clean = String::with_capacity(text.len());
+        for c in text.chars() {
+            if c != '\n' && steers(c) {
+                clean.push_str(&format!("\\u{:04x}", u32::from(c)));
+            } else {
+                clean.push(c);
+            }
+        }
+        self.bytes(clean.as_bytes())
+    }
+
     /// A body, ending in a newline; `{}` for an answer without one.
     pub fn body(&self, body: &[u8]) -> Result<(), Failure> {
         match body.trim_ascii() {
             [] => self.bytes(b"{}\n"),
-            body => self.bytes(body).and_then(|()| self.bytes(b"\n")),
+            body => self.json_bytes(body).and_then(|()| self.bytes(b"\n")),
         }
     }
 
@@ -82,12 +99,14 @@ pub fn note(text: &str) {
     let _ = writeln!(std::io::stderr(), "{}", printable(text));
 }
 
+/// Control characters, and those that reorder text.
+fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// Escapes control characters and those that reorder text.
 pub fn printable(text: &str) -> String {
-    let steers = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
     let mut clean = String::with_capacity(text.len());
     for c in text.chars() {
         if steers(c) {

@@ -7,10 +7,25 @@ use crate::failure::Failure;
 use std::collections::BTreeMap;
 
 /// Names that steer the loader, the shell or `coffer`, so that who may write a secret cannot run code with them.
-const RESERVED: [&str; 6] = [
+const RESERVED: [&str; 21] = [
     "PATH",
     "IFS",
+    "ENV",
     "BASH_ENV",
+    "SHELLOPTS",
+    "BASHOPTS",
+    "PROMPT_COMMAND",
+    "GCONV_PATH",
+    "GLIBC_TUNABLES",
+    "NODE_OPTIONS",
+    "PERL5LIB",
+    "PERL5OPT",
+    "PYTHONPATH",
+    "PYTHONSTARTUP",
+    "PYTHONHOME",
+    "RUBYLIB",
+    "RUBYOPT",
+    "JAVA_TOOL_OPTIONS",
     "COFFER_ADDR",
     "COFFER_TOKEN",
     "COFFER_CACERT",

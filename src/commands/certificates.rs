@@ -134,10 +134,14 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), Failure> {
     new.push(".new");
     let new = Path::new(&new);
     let written = (|| {
+        // What lies there may be somebody else's, with a mode of theirs: the file is always a new one.
+        match fs::remove_file(new) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         let mut file = OpenOptions::new()
             .write(true)
-            .create(true)
-            .truncate(true)
+            .create_new(true)
             .mode(0o600)
             .open(new)?;
         file.write_all(content)?;

@@ -6,12 +6,17 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use quick_cache::Weighter;
+
+use super::facts::held;
 use super::history::{History, Point};
 use super::operation::Bearer;
 use crate::model::{Ref, Timestamp, TokenId};
 
-/// Bearers remembered.
-const BEARERS_MAX: usize = 16_384;
+/// The most that they may weigh, in bytes.
+const BEARERS_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Bearers expected at once.
+const BEARERS_EXPECTED: usize = 4_096;
 
 /// A bearer, and what it was made from.
 pub(super) struct Resolved {
@@ -60,11 +65,26 @@ impl Resolved {
     }
 }
 
-pub(super) struct Bearers(quick_cache::sync::Cache<TokenId, Arc<Resolved>>);
+#[derive(Clone)]
+struct ByWeight;
+
+impl Weighter<TokenId, Arc<Resolved>> for ByWeight {
+    fn weight(&self, _: &TokenId, resolved: &Arc<Resolved>) -> u64 {
+        // The scopes of ancestors and principals are shared by many.
+        let bytes = 512 + held(&resolved.bearer.token.scopes) + 25 * resolved.refs.len();
+        u64::try_from(bytes).unwrap_or(u64::MAX)
+    }
+}
+
+pub(super) struct Bearers(quick_cache::sync::Cache<TokenId, Arc<Resolved>, ByWeight>);
 
 impl Bearers {
     pub(super) fn new() -> Self {
-        Self(quick_cache::sync::Cache::new(BEARERS_MAX))
+        Self(quick_cache::sync::Cache::with_weighter(
+            BEARERS_EXPECTED,
+            BEARERS_BYTES_MAX,
+            ByWeight,
+        ))
     }
 
     pub(super) fn find(

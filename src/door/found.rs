@@ -186,7 +186,7 @@ fn first_decision(
     let principal = Principal {
         id: PrincipalId::new(cx.now, cx.id_bytes()),
         kind: PrincipalKind::Application,
-        name: "root".parse().expect("root is a name"),
+        name: Principal::FIRST.parse().expect("it is a name"),
         bindings: everything(),
         created_at: cx.now,
     };

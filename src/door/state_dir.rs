@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -39,6 +39,13 @@ impl StateDir {
                 .mode(0o700)
                 .create(path)
                 .map_err(told)?;
+        }
+        let mode = fs::metadata(path).map_err(told)?.permissions().mode();
+        if mode & 0o022 != 0 {
+            return Err(format!(
+                "Others may write to the state directory {}: set its mode to 0700.",
+                path.display()
+            ));
         }
         let lock = OpenOptions::new()
             .create(true)
@@ -130,12 +137,14 @@ impl StateDir {
 
     fn write(&self, name: &str, text: &str) -> io::Result<()> {
         let new = self.path.join(format!("{name}.new"));
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         let mut file = OpenOptions::new()
-            .create(true)
-            .truncate(true)
+            .create_new(true)
             .write(true)
             .mode(0o600)
-            .custom_flags(libc::O_NOFOLLOW)
             .open(&new)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;

@@ -36,6 +36,9 @@ pub struct Principal {
 }
 
 impl Principal {
+    /// The name of the application that the first token stands for.
+    pub const FIRST: &str = "root";
+
     /// How records name it: `app/NAME` or `user/NAME`.
     pub fn display(&self) -> String {
         match self.kind {

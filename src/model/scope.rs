@@ -36,6 +36,11 @@ enum Part {
 }
 
 impl Scope {
+    /// About how many bytes it holds in memory.
+    pub fn weight(&self) -> usize {
+        64 + 2 * self.text.len() + 40 * self.pattern.len()
+    }
+
     /// The text, as typed.
     pub fn as_str(&self) -> &str {
         &self.text

@@ -49,6 +49,15 @@ impl Engine {
         }
     }
 
+    /// How many triggers, rules and policies there are, none of which Coffer makes: they could leave out what a
+    /// statement says that it wrote.
+    pub(super) const fn foreign_code(self) -> &'static str {
+        match self {
+            Self::Postgres => POSTGRES_FOREIGN_CODE,
+            Self::Sqlite => SQLITE_FOREIGN_CODE,
+        }
+    }
+
     /// The settings that durability rests on, as one line.
     pub(super) const fn durability(self) -> &'static str {
         match self {
@@ -87,12 +96,13 @@ const POSTGRES_STORE_READS: &str = "
 // `changes()` counts the rows of the statement that ended last.
 const SQLITE_STORE_READS: &str = "
     BEGIN IMMEDIATE;
-    UPDATE stream SET size = $4, frontier = $5, head = $6, beat = beat + 1
+    INSERT INTO segment (stream, first, count, seq, summary, sealed)
+    SELECT id, $7, $8, $9, $10, $11 FROM stream
     WHERE id = $1 AND epoch = $2 AND size = $3
       AND (EXISTS (SELECT 1 FROM world WHERE id = 1 AND seq = $12 AND mark = $13)
         OR $15 = 1 AND EXISTS (SELECT 1 FROM note WHERE seq = $12 AND mark = $13));
-    INSERT INTO segment (stream, first, count, seq, summary, sealed)
-    SELECT $1, $7, $8, $9, $10, $11 WHERE changes() = 1;
+    UPDATE stream SET size = $4, frontier = $5, head = $6, beat = beat + 1
+    WHERE id = $1 AND epoch = $2 AND size = $3 AND changes() = 1;
     SELECT w.cluster, w.seq, w.mark, w.prev, w.schema,
         changes(),
         CASE WHEN w.seq = $12 AND w.mark = $13 THEN 1
@@ -149,6 +159,21 @@ const SQLITE_CONCLUDE: &str = "
     WHERE id = 1 AND seq = $12 AND changes() = 1;
     INSERT INTO note (seq, mark, nonce, refs) SELECT $12, $13, $15, $16 WHERE changes() = 1;
     SELECT changes()";
+
+const POSTGRES_FOREIGN_CODE: &str = "
+    WITH ours AS (
+        SELECT c.oid, c.relkind, c.relrowsecurity FROM pg_class c
+        WHERE c.oid IN (
+            to_regclass('world'), to_regclass('note'), to_regclass('document'), to_regclass('version'),
+            to_regclass('wrapped_key'), to_regclass('stream'), to_regclass('segment'), to_regclass('migration')
+        )
+    )
+    SELECT (SELECT COUNT(*) FROM pg_trigger t JOIN ours ON ours.oid = t.tgrelid WHERE NOT t.tgisinternal)
+        + (SELECT COUNT(*) FROM pg_rewrite r JOIN ours ON ours.oid = r.ev_class)
+        + (SELECT COUNT(*) FROM ours WHERE relrowsecurity OR relkind NOT IN ('r', 'p'))";
+
+const SQLITE_FOREIGN_CODE: &str = "
+    SELECT COUNT(*) FROM sqlite_master WHERE type NOT IN ('table', 'index')";
 
 const POSTGRES_DURABILITY: &str = "
     SELECT 'fsync=' || current_setting('fsync') || ' synchronous_commit=' || current_setting('synchronous_commit')

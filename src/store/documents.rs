@@ -6,7 +6,7 @@
 use crate::model::{DocumentKind, DocumentRow, Timestamp};
 
 use super::connection::{fixed, natural, on, rows};
-use super::many::{Many, run_many};
+use super::many::{Many, all_put, run_many};
 use super::world::{Seen, stamp};
 use super::{Connection, StoreError};
 
@@ -37,11 +37,15 @@ pub(super) const FIND_NAMED: &str = "
     FROM world w LEFT JOIN document d ON d.kind = $1 AND d.space = $2 AND d.name = $3 AND d.grave = $4
     WHERE w.id = 1";
 
-pub(super) const LIST_NAMED: &str = "
+pub(super) const LIST_DEAD_NAMED: &str = "
     SELECT w.seq, w.mark, d.kind, d.id, d.space, d.name, d.grave, d.due, d.sealed
-    FROM world w LEFT JOIN document d ON d.kind = $1 AND d.space = $2 AND d.name = $3
+    FROM world w LEFT JOIN (
+        SELECT kind, id, space, name, grave, due, sealed FROM document
+        WHERE kind = $1 AND space = $2 AND name = $3 AND grave > $4
+        ORDER BY grave DESC LIMIT $5 + 0
+    ) d ON TRUE
     WHERE w.id = 1
-    ORDER BY d.grave";
+    ORDER BY d.grave DESC";
 
 // The bounds of a prefix are compared, not matched: the same bytewise order on both, and the index serves it.
 pub(super) const LIST: &str = "
@@ -120,20 +124,23 @@ impl Connection {
         .first())
     }
 
-    /// All documents that have or had this name: the living one first, then the dead.
-    pub async fn list_documents_named(
+    /// Dead documents that had this name, the newest first.
+    pub async fn list_dead_documents_named(
         &mut self,
         kind: DocumentKind,
         space: [u8; 16],
         name: &str,
+        limit: u32,
     ) -> Result<Seen<Vec<DocumentRow>>, StoreError> {
         seen(rows!(
             self,
             Columns,
-            LIST_NAMED,
+            LIST_DEAD_NAMED,
             kind as i64,
             &space[..],
-            name
+            name,
+            LIVING,
+            i64::from(limit)
         )?)
     }
 
@@ -247,7 +254,7 @@ impl Connection {
         let (dead, living): (Vec<_>, Vec<_>) =
             documents.iter().partition(|row| !row.grave.is_empty());
         for documents in [dead, living] {
-            run_many!(
+            let changed = run_many!(
                 self,
                 INSERT,
                 &documents,
@@ -259,6 +266,7 @@ impl Connection {
                 row.due.map(Timestamp::micros),
                 &row.sealed[..]
             );
+            all_put(changed, &documents)?;
         }
         Ok(())
     }

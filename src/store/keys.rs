@@ -6,7 +6,7 @@
 use crate::model::{KeyKind, KeyRow};
 
 use super::connection::{fixed, natural, on, rows};
-use super::many::{Many, run_many};
+use super::many::{Many, all_put, run_many};
 use super::world::{Seen, stamp};
 use super::{Connection, StoreError};
 
@@ -48,7 +48,7 @@ impl Connection {
     }
 
     pub(super) async fn insert_keys(&mut self, keys: &[KeyRow]) -> Result<(), StoreError> {
-        run_many!(
+        let changed = run_many!(
             self,
             INSERT,
             keys,
@@ -57,6 +57,7 @@ impl Connection {
             i64::from(row.term),
             &row.wrapped[..]
         );
+        all_put(changed, keys)?;
         Ok(())
     }
 

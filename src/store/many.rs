@@ -7,6 +7,8 @@ use std::fmt::Write as _;
 
 use std::sync::OnceLock;
 
+use super::StoreError;
+
 /// The most rows of one statement, as a power of two.
 const ROWS_MAX_LOG: usize = 6;
 
@@ -63,27 +65,40 @@ pub(super) fn runs<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
     })
 }
 
-/// Runs a statement over all of `rows`, binding each by the given columns.
+/// Runs a statement over all of `rows`, binding each by the given columns; how many rows it changed.
 macro_rules! run_many {
     ($connection:expr, $many:expr, $rows:expr, |$row:ident| $($bind:expr),+ $(,)?) => {{
         static TEXTS: crate::store::many::Texts =
             [const { std::sync::OnceLock::new() }; crate::store::many::RUNS];
         let connection: &mut crate::store::Connection = $connection;
+        let mut changed = 0;
         for run in crate::store::many::runs($rows) {
             connection.begin_statement()?;
-            let done: Result<(), sqlx::Error> = on!(connection, |conn| {
+            let done: Result<u64, sqlx::Error> = on!(connection, |conn| {
                 let mut query = sqlx::query($many.text_of(&TEXTS, run.len()));
                 for $row in run {
                     query = query$(.bind($bind))+;
                 }
-                query.execute(conn).await.map(|_| ())
+                query.execute(conn).await.map(|done| done.rows_affected())
             });
-            connection.end_statement(done)?;
+            changed += connection.end_statement(done)?;
         }
+        changed
     }};
 }
 
 pub(super) use run_many;
+
+/// Every row that was to be put was put: a database that quietly leaves one out (a trigger, a rule) must not have it told
+/// as stored.
+pub(super) fn all_put<T>(changed: u64, rows: &[T]) -> Result<(), StoreError> {
+    if usize::try_from(changed) == Ok(rows.len()) {
+        return Ok(());
+    }
+    Err(StoreError::Broken(
+        "it did not put every row that it was given".to_owned(),
+    ))
+}
 
 #[cfg(test)]
 mod tests {

@@ -120,6 +120,8 @@ impl Source {
     }
 }
 
+const FOREIGN_CODE: &str = "The database holds a trigger, a view, a rule or a policy that Coffer did not make and that could undo what it stores: remove it, then run `coffer-server check`.";
+
 /// A database that holds a cluster, or will.
 pub struct Store {
     source: Source,
@@ -140,7 +142,7 @@ impl Store {
             source,
         };
         // The first connection turns the write-ahead log on, which a reader may not.
-        store.source.connect(Role::Writer).await?.close().await;
+        store.writer().await?.close().await;
         Ok(store)
     }
 
@@ -205,7 +207,13 @@ impl Store {
 
     /// A connection of its own for the ledger. On SQLite drop the last one first: its open transaction would be in the way.
     pub async fn writer(&self) -> Result<Writer, StoreError> {
-        Ok(Writer::new(self.source.connect(Role::Writer).await?))
+        let mut connection = self.source.connect(Role::Writer).await?;
+        let text = connection.engine().foreign_code();
+        let found = rows!(&mut connection, (i64,), text)?;
+        if found.iter().any(|(count,)| *count > 0) {
+            return Err(StoreError::Refused(FOREIGN_CODE.to_owned()));
+        }
+        Ok(Writer::new(connection))
     }
 
     /// The settings that durability rests on, as the database reports them.

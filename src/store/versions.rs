@@ -6,7 +6,7 @@
 use crate::model::{EnvironmentId, SecretId, VersionId, VersionRow};
 
 use super::connection::{fixed, natural, on, rows};
-use super::many::{Many, run_many};
+use super::many::{Many, all_put, run_many};
 use super::world::{Seen, stamp};
 use super::{Connection, StoreError};
 
@@ -115,7 +115,7 @@ impl Connection {
         &mut self,
         versions: &[VersionRow],
     ) -> Result<(), StoreError> {
-        run_many!(
+        let changed = run_many!(
             self,
             INSERT,
             versions,
@@ -126,6 +126,7 @@ impl Connection {
             &row.wrapped[..],
             &row.sealed[..]
         );
+        all_put(changed, versions)?;
         Ok(())
     }
 

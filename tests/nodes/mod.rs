@@ -12,3 +12,4 @@ mod revoked;
 mod rotation;
 mod starts;
 mod stopped;
+mod triggers;

@@ -65,7 +65,17 @@ impl Export {
             (Some(file), _) => to_file(&Route::new("audit").part("bundle"), &file),
             (None, Some(file)) => to_file(&records, &file),
             (None, None) => {
-                Client::from_environment()?.stream(&records, |bytes| output.bytes(bytes))
+                // Whole lines at a time: a piece may end within a character.
+                let mut rest = Vec::new();
+                Client::from_environment()?.stream(&records, |bytes| {
+                    rest.extend_from_slice(bytes);
+                    let lines = rest
+                        .iter()
+                        .rposition(|byte| *byte == b'\n')
+                        .map_or(0, |at| at + 1);
+                    output.json_bytes(&rest.drain(..lines).collect::<Vec<u8>>())
+                })?;
+                output.json_bytes(&rest)
             }
         }
     }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::documents::{self, NO_SPACE, Within};
 use crate::crypto::{CryptoError, Keyring};
 use crate::model::{
-    BootId, Cluster, DocumentKind, Principal, PrincipalId, SecretId, Timestamp, Token,
+    BootId, Cluster, DocumentKind, Principal, PrincipalId, Scope, SecretId, Timestamp, Token,
 };
 use crate::store::{Connection, Seen, Stamp, StoreError};
 
@@ -41,12 +41,20 @@ impl Fact {
         let bytes = match self {
             Self::Places(places) => 256 * places.count,
             Self::Secret(known) => 512 + known.as_ref().map_or(0, |known| known.weight()),
-            Self::Token(_) | Self::Principal(_) => 1024,
+            Self::Token(token) => 512 + token.as_ref().map_or(0, |token| held(&token.scopes)),
+            Self::Principal(principal) => {
+                512 + principal.as_ref().map_or(0, |found| held(&found.bindings))
+            }
             Self::Application(_) => 128,
             Self::Cluster(cluster) => 128 + 96 * cluster.streams.len(),
         };
         u64::try_from(bytes).unwrap_or(u64::MAX)
     }
+}
+
+/// About how many bytes these scopes hold.
+pub(in crate::door) fn held(scopes: &[Scope]) -> usize {
+    scopes.iter().map(Scope::weight).sum()
 }
 
 /// Why a fact could not be had.

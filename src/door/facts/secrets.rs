@@ -43,7 +43,9 @@ impl KnownSecret {
     /// About how many bytes it holds.
     pub(super) fn weight(&self) -> usize {
         let current = self.current.as_ref();
+        let names = self.secret.fields.iter();
         160 * self.secret.versions.len()
+            + names.map(|name| 32 + name.as_str().len()).sum::<usize>()
             + current.map_or(0, |version| version.row.sealed.len() + 512)
     }
 }

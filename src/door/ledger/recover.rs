@@ -1,13 +1,15 @@
 //! Coming back after an error: a new connection, a claim that tells what happened, and a cache that begins empty.
 //! Only the claim knows the outcome of a commit that was lost on its way: it waits for the lost transaction and fences it.
 //!
-//! Invariant: a draft is called stored only if the claimed head, or its own record found in the stream, says so.
+//! Invariant: a draft is called stored only if its own records are found in the stream.
 
-use super::{Fenced, HOLD, Ledger, Locking, RETRY_AFTER, Trouble, check_schema};
+use super::{Fenced, HOLD, Ledger, Locking, Next, RETRY_AFTER, Trouble, check_schema};
 use crate::door::draft::Outcome;
 use crate::door::segments::Opened;
 use crate::model::StreamRow;
-use crate::store::{Stamp, StoreError, Writer};
+use crate::store::{Connection, Stamp, StoreError, Writer};
+
+const RECORDS_GONE: &str = "the head of its audit stream stands and the records below it are gone: the database was altered";
 
 /// What the claim told.
 enum Claimed {
@@ -107,7 +109,7 @@ impl Ledger {
                 Ok(())
             }
             Ok(Claimed::Lost) => {
-                self.told = Some(self.find_own_records().await);
+                self.told = Some(self.find_pending().await);
                 Err(Fenced(
                     "its audit stream belongs to another server now; no two servers may use one node name",
                 ))
@@ -128,8 +130,18 @@ impl Ledger {
         self.epoch = row.epoch;
         match self.pending.take() {
             Some(next) if next.head == row.head => {
-                self.told = Some(Outcome::Stored);
-                self.become_next(*next);
+                // The head moves only with its segment; whoever took that away must not have it told as stored.
+                match self.is_stored(writer.within(), &next).await {
+                    Some(true) => {
+                        self.told = Some(Outcome::Stored);
+                        self.become_next(*next);
+                    }
+                    Some(false) => return Err(Fenced(RECORDS_GONE)),
+                    None => {
+                        self.pending = Some(next);
+                        return Ok(());
+                    }
+                }
             }
             _ if row.head == self.head => self.told = Some(Outcome::Again),
             _ => {
@@ -161,34 +173,35 @@ impl Ledger {
     }
 
     /// The stream is somebody else's: whether a batch of ours got in before, by its own lines, in whatever segment.
-    async fn find_own_records(&mut self) -> Outcome {
+    async fn find_pending(&mut self) -> Outcome {
         let Some(next) = self.pending.take() else {
             return Outcome::Again;
         };
         let Ok(mut reader) = self.shared.store.reader().await else {
             return Outcome::Lost;
         };
-        let Ok(rows) = reader
-            .list_segments(self.shared.stream, next.before, 1)
+        match self.is_stored(&mut reader, &next).await {
+            Some(true) => Outcome::Stored,
+            Some(false) => Outcome::Fenced,
+            None => Outcome::Lost,
+        }
+    }
+
+    /// Whether the batch's own lines are in the stream where it would have put them; `None` when that cannot be seen.
+    async fn is_stored(&self, connection: &mut Connection, next: &Next) -> Option<bool> {
+        let stream = self.shared.stream;
+        let rows = connection
+            .list_segments(stream, next.before, 1)
             .await
-        else {
-            return Outcome::Lost;
-        };
+            .ok()?;
         let Some(row) = rows.first() else {
-            return Outcome::Fenced;
+            return Some(false);
         };
         let keys = &self.shared.keys;
-        let (Ok(theirs), Ok(ours)) = (Opened::open(keys, row), Opened::open(keys, &next.segment))
-        else {
-            return Outcome::Lost;
-        };
-        let skipped = usize::try_from(next.before.saturating_sub(row.first)).unwrap_or(usize::MAX);
+        let ours = Opened::open(keys, &next.segment).ok()?;
+        let theirs = Opened::open(keys, row).ok()?;
+        let skipped = usize::try_from(next.before.saturating_sub(row.first)).ok()?;
         let mut theirs = theirs.lines().skip(skipped);
-        let same = ours.lines().all(|line| theirs.next() == Some(line));
-        if same {
-            Outcome::Stored
-        } else {
-            Outcome::Fenced
-        }
+        Some(ours.lines().all(|line| theirs.next() == Some(line)))
     }
 }

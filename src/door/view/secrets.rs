@@ -14,6 +14,9 @@ use crate::model::{
 };
 use crate::store::Seen;
 
+/// Deleted secrets of one name that are looked at; older ones are found by their id.
+const DELETED_MAX: u32 = 100;
+
 impl View {
     /// The living secret at a path.
     ///
@@ -82,7 +85,7 @@ impl View {
         known.open().map_err(|_| Refusal::Tampered)
     }
 
-    /// Deleted secrets at a path, newest last.
+    /// Deleted secrets at a path, newest last, at most [`DELETED_MAX`] of those that were made last.
     ///
     /// # Errors
     /// As [`Self::find_secret`].
@@ -96,7 +99,7 @@ impl View {
         let found = self
             .read(async |connection| {
                 connection
-                    .list_documents_named(DocumentKind::Secret, space, &folded)
+                    .list_dead_documents_named(DocumentKind::Secret, space, &folded, DELETED_MAX)
                     .await
             })
             .await?;
@@ -105,7 +108,7 @@ impl View {
             .push((Ref::secret(place.environment.id, path), found.at.seq));
         self.note_ahead(&found.at);
         let mut deleted = Vec::new();
-        for row in found.value.iter().filter(|row| !row.grave.is_empty()) {
+        for row in &found.value {
             deleted.push(
                 facts::open_secret(&self.shared.keys, place, row).map_err(|_| Refusal::Tampered)?,
             );

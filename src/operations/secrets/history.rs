@@ -6,9 +6,6 @@
 use crate::door::{Cx, Decision, Operation, View};
 use crate::model::{Action, Refusal, Resource, Secret, SecretId, SecretName, State, Timestamp};
 
-/// Deleted secrets of one name that are told, the newest deletions.
-const DELETED_MAX: usize = 100;
-
 /// `GET /history/…`
 pub struct ReadHistory {
     /// Which name.
@@ -70,7 +67,6 @@ impl Operation for ReadHistory {
         let deleted = dead
             .iter()
             .rev()
-            .take(DELETED_MAX)
             .filter_map(|secret| DeletedSecret::of(secret, cx.now));
         Ok(Decision::new(History {
             path: self.name.to_string(),

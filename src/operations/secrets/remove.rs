@@ -166,11 +166,12 @@ async fn find_deleted(
     name: &SecretName,
     id: Option<SecretId>,
 ) -> Result<Option<Secret>, Refusal> {
-    let deleted = view.list_deleted_secrets(place, &name.path).await?;
-    Ok(deleted
-        .into_iter()
-        .rev()
-        .find(|secret| id.is_none_or(|id| id == secret.id)))
+    let Some(id) = id else {
+        let mut deleted = view.list_deleted_secrets(place, &name.path).await?;
+        return Ok(deleted.pop());
+    };
+    let found = view.find_secret_by_id(place, id).await?;
+    Ok(found.filter(|secret| secret.deleted_at.is_some() && secret.path == name.path))
 }
 
 #[cfg(test)]

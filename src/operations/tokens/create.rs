@@ -86,6 +86,7 @@ impl CreateToken {
         }
         if self.app.is_some() {
             demand(cx.caller, Action::Manage, &Resource::APPS)?;
+            self.check_app(maker)?;
         }
         let given = self
             .scopes
@@ -93,6 +94,16 @@ impl CreateToken {
             .filter(|scope| !scope.refuses())
             .all(|scope| maker.grant.contains(scope));
         given.then_some(()).ok_or(Refusal::Forbidden)
+    }
+
+    /// Records name the first token's application: only who acts for it may have others act for it.
+    fn check_app(&self, maker: &Bearer) -> Result<(), Refusal> {
+        let is_first = |app: &Name| app.as_str() == Principal::FIRST;
+        let by_itself = *maker.display == *format!("app/{}", Principal::FIRST);
+        if self.app.as_ref().is_some_and(is_first) && !by_itself {
+            return Err(Refusal::Forbidden);
+        }
+        Ok(())
     }
 
     /// The parent, if it may have one more child.
