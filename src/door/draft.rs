@@ -97,7 +97,7 @@ impl<O: Operation> Attempt<O> {
     async fn decide(&self, shared: &Shared, view: View) -> Result<Decided<O::Reply>, Refusal> {
         let now = shared.now();
         let resource = self.operation.resource();
-        let text = resource.to_string();
+        let text = resource.text();
         let mut record = self.record(now, text);
         let decision = match authenticate(shared, &self.request, &view, now).await {
             Err((refusal, token)) => {
@@ -107,7 +107,7 @@ impl<O: Operation> Attempt<O> {
             Ok(caller) => {
                 record.token = caller.token_id();
                 record.principal = caller.display();
-                match authorise::<O>(&caller, &resource, &record.resource) {
+                match authorise::<O>(&caller, resource, &record.resource) {
                     Err((refusal, scope)) => {
                         record.scope = scope;
                         Err(refusal)

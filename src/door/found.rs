@@ -130,7 +130,7 @@ pub async fn found(founding: Founding<'_>) -> Result<PlainToken, StartError> {
         verifier.id(),
         &keys.signer().sign(text.as_bytes()),
     );
-    changes.stream = Some(StreamRow {
+    changes.stream = Some(Box::new(StreamRow {
         id: stream,
         owner: boot,
         epoch: 1,
@@ -138,7 +138,7 @@ pub async fn found(founding: Founding<'_>) -> Result<PlainToken, StartError> {
         size: tree.size(),
         frontier: tree.to_bytes(),
         head,
-    });
+    }));
     changes.touched.sort_unstable();
     changes.touched.dedup();
     let refs: Vec<u8> = changes
@@ -223,7 +223,7 @@ fn draft(
     cx: &Cx<'_>,
     boot: BootId,
     counter: u64,
-    (part, action, resource): (&'static str, Action, Resource),
+    (part, action, resource): (&'static str, Action, Resource<'_>),
     digest: Option<[u8; 32]>,
     changes: Changes,
 ) -> Draft {

@@ -78,7 +78,7 @@ async fn founding_draft(shared: &Arc<Shared>, node: &Name) -> Result<Draft, Star
     let mut decision = Decision::new(())
         .put_cluster(&cx, &cluster)
         .map_err(|_| StartError("The cluster's document could not be sealed.".to_owned()))?;
-    decision.changes.stream = Some(StreamRow {
+    decision.changes.stream = Some(Box::new(StreamRow {
         id: shared.stream,
         owner: shared.boot,
         epoch: 1,
@@ -86,7 +86,7 @@ async fn founding_draft(shared: &Arc<Shared>, node: &Name) -> Result<Draft, Star
         size: 0,
         frontier: Frontier::new().to_bytes(),
         head: String::new(),
-    });
+    }));
     let relied = Relied {
         point,
         refs: vec![(Ref::CLUSTER, loaded.at.seq)],

@@ -190,13 +190,13 @@ struct Authorised {
 /// Whether the caller may run this operation, by its access.
 fn authorise<O: Operation>(
     caller: &Caller,
-    resource: &Resource,
+    resource: Resource<'_>,
     text: &str,
 ) -> Result<Authorised, (Refusal, Option<Arc<str>>)> {
     use crate::model::Verdict;
     let verdict = |grant: &Grant| match O::ACCESS {
         Access::Exact => Some(grant.decide_text(O::ACTION, text)),
-        Access::Reach if *resource == Resource::Places => None,
+        Access::Reach if resource == Resource::Places => None,
         Access::Reach => Some(grant.reaches(O::ACTION, text)),
         Access::Caller => None,
         Access::System => Some(Verdict::Nothing),

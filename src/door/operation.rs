@@ -21,7 +21,7 @@ pub trait Operation: Send + Sync + 'static {
     type Reply: Send + 'static;
 
     /// What it is done to: authorised, recorded and counted.
-    fn resource(&self) -> Resource;
+    fn resource(&self) -> Resource<'_>;
 
     /// Find, refuse, change, reply. It may be called again: chance and ids die with a decision that is not stored.
     fn decide(

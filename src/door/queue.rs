@@ -13,6 +13,9 @@ use super::draft::{Command, Draft, Outcome};
 /// Drafts that may wait at once.
 const WAITING_MAX: usize = 65_536;
 
+/// The most drafts that a new batch makes room for.
+const EXPECTED_MAX: usize = 256;
+
 /// One outcome for each draft of a batch, by position.
 type Outcomes = Vec<Outcome>;
 
@@ -23,9 +26,10 @@ pub(super) struct Batch<T> {
 }
 
 impl<T> Batch<T> {
-    fn new() -> Self {
+    /// Room for as many as the last one had: the next is about as large.
+    fn new(expected: usize) -> Self {
         Self {
-            drafts: Vec::new(),
+            drafts: Vec::with_capacity(expected.min(EXPECTED_MAX)),
             done: Arc::new(SetOnce::new()),
         }
     }
@@ -63,8 +67,8 @@ impl Queue {
     pub(super) fn new() -> Self {
         Self {
             waiting: Mutex::new(Waiting {
-                reads: Batch::new(),
-                commands: Batch::new(),
+                reads: Batch::new(0),
+                commands: Batch::new(0),
             }),
             wake: Notify::new(),
             closing: AtomicBool::new(false),
@@ -85,12 +89,16 @@ impl Queue {
 
     /// Takes the reads that wait.
     pub(super) fn take_reads(&self) -> Batch<Draft> {
-        std::mem::replace(&mut self.lock().reads, Batch::new())
+        let mut waiting = self.lock();
+        let next = Batch::new(waiting.reads.drafts.len());
+        std::mem::replace(&mut waiting.reads, next)
     }
 
     /// Takes the commands that wait.
     pub(super) fn take_commands(&self) -> Batch<Command> {
-        std::mem::replace(&mut self.lock().commands, Batch::new())
+        let mut waiting = self.lock();
+        let next = Batch::new(waiting.commands.drafts.len());
+        std::mem::replace(&mut waiting.commands, next)
     }
 
     /// How many reads and how many commands wait.

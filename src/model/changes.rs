@@ -21,7 +21,7 @@ pub struct Changes {
     /// Environments whose keys are taken away.
     pub dead_keys: Vec<[u8; 16]>,
     /// A stream that begins.
-    pub stream: Option<StreamRow>,
+    pub stream: Option<Box<StreamRow>>,
     /// The refs touched.
     pub touched: Vec<Ref>,
 }

@@ -33,7 +33,7 @@ impl Grant {
     }
 
     /// Decides `action` on `resource`.
-    pub fn decide(&self, action: Action, resource: &Resource) -> Verdict {
+    pub fn decide(&self, action: Action, resource: Resource<'_>) -> Verdict {
         self.decide_text(action, &resource.to_string())
     }
 

@@ -163,6 +163,17 @@ pub struct SecretName {
     pub path: SecretPath,
 }
 
+impl SecretName {
+    /// The text, in one piece of memory.
+    pub fn text(&self) -> String {
+        let EnvironmentName {
+            project,
+            environment,
+        } = &self.place;
+        [project.as_str(), environment.as_str(), self.path.as_str()].join("/")
+    }
+}
+
 impl fmt::Display for SecretName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.place.fmt(f)?;

@@ -8,21 +8,21 @@ use std::fmt;
 use super::{EnvironmentName, Name, SecretName};
 
 /// The object of an action.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Resource {
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Resource<'a> {
     /// Every place: only lists name it, and each place shown is authorised by itself.
     Places,
     /// `p`
-    Project(Name),
+    Project(&'a Name),
     /// `p/e`
-    Environment(EnvironmentName),
+    Environment(&'a EnvironmentName),
     /// `p/e/path`
-    Secret(SecretName),
+    Secret(&'a SecretName),
     /// `sys/…`
     System(&'static str),
 }
 
-impl Resource {
+impl Resource<'_> {
     /// Tokens: making, listing, revoking them.
     pub const TOKENS: Self = Self::System("sys/tokens");
     /// The token that asks.
@@ -39,9 +39,17 @@ impl Resource {
     pub const DOOR: Self = Self::System("sys/door");
     /// The scheduler's leases.
     pub const LEASES: Self = Self::System("sys/leases");
+
+    /// The text, in one piece of memory.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Secret(name) => name.text(),
+            other => other.to_string(),
+        }
+    }
 }
 
-impl fmt::Display for Resource {
+impl fmt::Display for Resource<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Places => f.write_str("*"),

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use ::time::{OffsetDateTime, macros::format_description};
+use ::time::OffsetDateTime;
 use serde::{Deserialize, Serialize};
 
 /// An instant: microseconds since 1970-01-01T00:00:00Z.
@@ -32,13 +32,28 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let format = format_description!(
-            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z"
-        );
-        let text = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1000)
-            .ok()
-            .and_then(|instant| instant.format(format).ok());
-        f.write_str(text.as_deref().unwrap_or("9999-12-31T23:59:59.999999Z"))
+        let Ok(at) = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1000) else {
+            return f.write_str("9999-12-31T23:59:59.999999Z");
+        };
+        // Written digit by digit: every answer to a read has one, and a format's general way costs as much as opening it.
+        let mut text = *b"0000-00-00T00:00:00.000000Z";
+        let year = u32::try_from(at.year()).unwrap_or(0);
+        for (places, number) in [
+            (0..4, year),
+            (5..7, u32::from(u8::from(at.month()))),
+            (8..10, u32::from(at.day())),
+            (11..13, u32::from(at.hour())),
+            (14..16, u32::from(at.minute())),
+            (17..19, u32::from(at.second())),
+            (20..26, at.microsecond()),
+        ] {
+            let mut rest = number;
+            for place in text[places].iter_mut().rev() {
+                *place = b'0' + (rest % 10) as u8;
+                rest /= 10;
+            }
+        }
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 

@@ -15,7 +15,7 @@ macro_rules! looks {
             const ACTION: Action = Action::Audit;
             type Reply = ();
 
-            fn resource(&self) -> Resource {
+            fn resource(&self) -> Resource<'_> {
                 Resource::AUDIT
             }
 
@@ -47,7 +47,7 @@ impl Operation for ReadRecords {
     const ACTION: Action = Action::Audit;
     type Reply = u32;
 
-    fn resource(&self) -> Resource {
+    fn resource(&self) -> Resource<'_> {
         Resource::AUDIT
     }
 
@@ -64,7 +64,7 @@ impl Operation for AnchorStreams {
     const ACCESS: Access = Access::System;
     type Reply = ();
 
-    fn resource(&self) -> Resource {
+    fn resource(&self) -> Resource<'_> {
         Resource::STREAMS
     }
 

@@ -64,8 +64,8 @@ impl Operation for ListKeys {
     const ACTION: Action = Action::List;
     type Reply = Census;
 
-    fn resource(&self) -> Resource {
-        Resource::Environment(self.place.clone())
+    fn resource(&self) -> Resource<'_> {
+        Resource::Environment(&self.place)
     }
 
     async fn decide(&self, _: &Cx<'_>, view: &View) -> Result<Decision<Census>, Refusal> {
@@ -90,8 +90,8 @@ impl Operation for RotateKey {
     const ACTION: Action = Action::Rotate;
     type Reply = Census;
 
-    fn resource(&self) -> Resource {
-        Resource::Environment(self.place.clone())
+    fn resource(&self) -> Resource<'_> {
+        Resource::Environment(&self.place)
     }
 
     async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<Census>, Refusal> {
@@ -136,8 +136,8 @@ impl Operation for RewrapKeys {
     const ACTION: Action = Action::Rotate;
     type Reply = Rewrapped;
 
-    fn resource(&self) -> Resource {
-        Resource::Environment(self.place.clone())
+    fn resource(&self) -> Resource<'_> {
+        Resource::Environment(&self.place)
     }
 
     async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<Rewrapped>, Refusal> {

@@ -35,7 +35,7 @@ impl Operation for TakeLease {
     const ACCESS: Access = Access::System;
     type Reply = TakenLease;
 
-    fn resource(&self) -> Resource {
+    fn resource(&self) -> Resource<'_> {
         Resource::LEASES
     }
 
@@ -94,7 +94,7 @@ impl Operation for ReleaseLease {
     const ACCESS: Access = Access::System;
     type Reply = ();
 
-    fn resource(&self) -> Resource {
+    fn resource(&self) -> Resource<'_> {
         Resource::LEASES
     }
 

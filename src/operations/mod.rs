@@ -28,7 +28,7 @@ fn demand(caller: &Caller, action: Action, resource: &Resource) -> Result<(), Re
     match caller {
         Caller::System(_) => Ok(()),
         Caller::Unknown => Err(Refusal::Hidden),
-        Caller::Bearer(bearer) => match bearer.grant.decide(action, resource) {
+        Caller::Bearer(bearer) => match bearer.grant.decide(action, *resource) {
             Verdict::Allowed(_) => Ok(()),
             Verdict::RefusedBy(_) | Verdict::Other => Err(Refusal::Forbidden),
             Verdict::Nothing => Err(Refusal::Hidden),

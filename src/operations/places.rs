@@ -33,7 +33,7 @@ impl Operation for ListProjects {
     const ACCESS: Access = Access::Reach;
     type Reply = Vec<PlaceFacts>;
 
-    fn resource(&self) -> Resource {
+    fn resource(&self) -> Resource<'_> {
         Resource::Places
     }
 
@@ -59,8 +59,8 @@ impl Operation for ReadProject {
     const ACTION: Action = Action::List;
     type Reply = PlaceFacts;
 
-    fn resource(&self) -> Resource {
-        Resource::Project(self.name.clone())
+    fn resource(&self) -> Resource<'_> {
+        Resource::Project(&self.name)
     }
 
     async fn decide(&self, _: &Cx<'_>, view: &View) -> Result<Decision<PlaceFacts>, Refusal> {
@@ -81,8 +81,8 @@ impl Operation for ListEnvironments {
     const ACCESS: Access = Access::Reach;
     type Reply = Vec<PlaceFacts>;
 
-    fn resource(&self) -> Resource {
-        Resource::Project(self.project.clone())
+    fn resource(&self) -> Resource<'_> {
+        Resource::Project(&self.project)
     }
 
     async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<Vec<PlaceFacts>>, Refusal> {
@@ -116,8 +116,8 @@ impl Operation for CreateProject {
     const ACTION: Action = Action::Manage;
     type Reply = PlaceFacts;
 
-    fn resource(&self) -> Resource {
-        Resource::Project(self.name.clone())
+    fn resource(&self) -> Resource<'_> {
+        Resource::Project(&self.name)
     }
 
     async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<PlaceFacts>, Refusal> {
@@ -150,8 +150,8 @@ impl Operation for CreateEnvironment {
     const ACTION: Action = Action::Manage;
     type Reply = PlaceFacts;
 
-    fn resource(&self) -> Resource {
-        Resource::Environment(self.name.clone())
+    fn resource(&self) -> Resource<'_> {
+        Resource::Environment(&self.name)
     }
 
     async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<PlaceFacts>, Refusal> {
@@ -191,8 +191,8 @@ impl Operation for DeleteProject {
     const ACTION: Action = Action::Manage;
     type Reply = ();
 
-    fn resource(&self) -> Resource {
-        Resource::Project(self.name.clone())
+    fn resource(&self) -> Resource<'_> {
+        Resource::Project(&self.name)
     }
 
     async fn decide(&self, _: &Cx<'_>, view: &View) -> Result<Decision<()>, Refusal> {
@@ -225,8 +225,8 @@ impl Operation for DeleteEnvironment {
     const ACTION: Action = Action::Manage;
     type Reply = DeletedEnvironment;
 
-    fn resource(&self) -> Resource {
-        Resource::Environment(self.name.clone())
+    fn resource(&self) -> Resource<'_> {
+        Resource::Environment(&self.name)
     }
 
     async fn decide(

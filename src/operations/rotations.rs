@@ -42,8 +42,8 @@ impl Operation for SetRotation {
     const ACTION: Action = Action::Write;
     type Reply = Rotation;
 
-    fn resource(&self) -> Resource {
-        Resource::Secret(self.name.clone())
+    fn resource(&self) -> Resource<'_> {
+        Resource::Secret(&self.name)
     }
 
     async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<Rotation>, Refusal> {
@@ -106,8 +106,8 @@ impl Operation for ReadRotation {
     const ACTION: Action = Action::List;
     type Reply = Rotation;
 
-    fn resource(&self) -> Resource {
-        Resource::Secret(self.name.clone())
+    fn resource(&self) -> Resource<'_> {
+        Resource::Secret(&self.name)
     }
 
     async fn decide(&self, _: &Cx<'_>, view: &View) -> Result<Decision<Rotation>, Refusal> {
@@ -134,8 +134,8 @@ impl Operation for DeleteRotation {
     const ACTION: Action = Action::Write;
     type Reply = ();
 
-    fn resource(&self) -> Resource {
-        Resource::Secret(self.name.clone())
+    fn resource(&self) -> Resource<'_> {
+        Resource::Secret(&self.name)
     }
 
     async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<()>, Refusal> {
@@ -162,8 +162,8 @@ impl Operation for RotateNow {
     const ACTION: Action = Action::Rotate;
     type Reply = Written;
 
-    fn resource(&self) -> Resource {
-        Resource::Secret(self.name.clone())
+    fn resource(&self) -> Resource<'_> {
+        Resource::Secret(&self.name)
     }
 
     async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<Written>, Refusal> {
@@ -202,8 +202,8 @@ impl Operation for RotateDue {
     const ACCESS: Access = Access::System;
     type Reply = Written;
 
-    fn resource(&self) -> Resource {
-        Resource::Secret(self.name.clone())
+    fn resource(&self) -> Resource<'_> {
+        Resource::Secret(&self.name)
     }
 
     async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<Written>, Refusal> {

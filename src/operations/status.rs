@@ -13,7 +13,7 @@ impl Operation for ReadStatus {
     const ACTION: Action = Action::Manage;
     type Reply = ();
 
-    fn resource(&self) -> Resource {
+    fn resource(&self) -> Resource<'_> {
         Resource::STATUS
     }
 

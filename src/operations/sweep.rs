@@ -28,7 +28,7 @@ impl Operation for SweepTokens {
     const ACCESS: Access = Access::System;
     type Reply = Swept;
 
-    fn resource(&self) -> Resource {
+    fn resource(&self) -> Resource<'_> {
         Resource::TOKENS
     }
 

@@ -19,7 +19,7 @@ impl Operation for RecordTurnedAway {
     const ACCESS: Access = Access::System;
     type Reply = ();
 
-    fn resource(&self) -> Resource {
+    fn resource(&self) -> Resource<'_> {
         Resource::DOOR
     }
 

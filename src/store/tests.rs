@@ -85,7 +85,7 @@ impl Trial {
             head: "one".into(),
         };
         let changes = Changes {
-            stream: Some(stream),
+            stream: Some(Box::new(stream)),
             keys: vec![key(KeyKind::System, [0; 16], 1)],
             touched: vec![Ref::CLUSTER],
             ..Changes::default()

@@ -53,8 +53,8 @@ impl Operation for ReadHistory {
     const ACTION: Action = Action::List;
     type Reply = History;
 
-    fn resource(&self) -> Resource {
-        Resource::Secret(self.name.clone())
+    fn resource(&self) -> Resource<'_> {
+        Resource::Secret(&self.name)
     }
 
     async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<History>, Refusal> {

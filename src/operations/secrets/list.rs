@@ -64,8 +64,8 @@ impl Operation for ListSecrets {
     const ACCESS: Access = Access::Reach;
     type Reply = SecretsPage;
 
-    fn resource(&self) -> Resource {
-        Resource::Environment(self.place.clone())
+    fn resource(&self) -> Resource<'_> {
+        Resource::Environment(&self.place)
     }
 
     async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<SecretsPage>, Refusal> {

@@ -76,8 +76,8 @@ impl Operation for ReadSecret {
     const ACTION: Action = Action::Read;
     type Reply = ReadReply;
 
-    fn resource(&self) -> Resource {
-        Resource::Secret(self.name.clone())
+    fn resource(&self) -> Resource<'_> {
+        Resource::Secret(&self.name)
     }
 
     async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<ReadReply>, Refusal> {
@@ -129,7 +129,7 @@ impl FoundSecret {
         let state = Secret::state_of(entry, now);
         let rotation = secret.rotation.as_ref().filter(|_| state == State::Current);
         Self {
-            path: name.to_string(),
+            path: name.text(),
             version: entry.number,
             state,
             fields,

@@ -19,8 +19,8 @@ impl Operation for DeleteSecret {
     const ACTION: Action = Action::Delete;
     type Reply = ();
 
-    fn resource(&self) -> Resource {
-        Resource::Secret(self.name.clone())
+    fn resource(&self) -> Resource<'_> {
+        Resource::Secret(&self.name)
     }
 
     async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<()>, Refusal> {
@@ -52,8 +52,8 @@ impl Operation for UndeleteSecret {
     const ACTION: Action = Action::Write;
     type Reply = Written;
 
-    fn resource(&self) -> Resource {
-        Resource::Secret(self.name.clone())
+    fn resource(&self) -> Resource<'_> {
+        Resource::Secret(&self.name)
     }
 
     async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<Written>, Refusal> {
@@ -100,8 +100,8 @@ impl Operation for DestroySecret {
     const ACTION: Action = Action::Destroy;
     type Reply = Destroyed;
 
-    fn resource(&self) -> Resource {
-        Resource::Secret(self.name.clone())
+    fn resource(&self) -> Resource<'_> {
+        Resource::Secret(&self.name)
     }
 
     async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<Destroyed>, Refusal> {

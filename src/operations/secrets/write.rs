@@ -35,8 +35,8 @@ impl Operation for WriteSecret {
     const ACTION: Action = Action::Write;
     type Reply = Written;
 
-    fn resource(&self) -> Resource {
-        Resource::Secret(self.name.clone())
+    fn resource(&self) -> Resource<'_> {
+        Resource::Secret(&self.name)
     }
 
     async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<Written>, Refusal> {

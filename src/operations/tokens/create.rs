@@ -46,7 +46,7 @@ impl Operation for CreateToken {
     const ACCESS: Access = Access::Caller;
     type Reply = CreatedToken;
 
-    fn resource(&self) -> Resource {
+    fn resource(&self) -> Resource<'_> {
         Resource::TOKENS
     }
 

@@ -53,7 +53,7 @@ impl Operation for ListTokens {
     const ACCESS: Access = Access::Caller;
     type Reply = TokensPage;
 
-    fn resource(&self) -> Resource {
+    fn resource(&self) -> Resource<'_> {
         Resource::TOKENS
     }
 
@@ -86,7 +86,7 @@ impl Operation for ReadOwnToken {
     const ACCESS: Access = Access::Caller;
     type Reply = TokenFacts;
 
-    fn resource(&self) -> Resource {
+    fn resource(&self) -> Resource<'_> {
         Resource::SELF
     }
 

@@ -21,7 +21,7 @@ impl Operation for MintFirstToken {
     const ACCESS: Access = Access::System;
     type Reply = PlainToken;
 
-    fn resource(&self) -> Resource {
+    fn resource(&self) -> Resource<'_> {
         Resource::TOKENS
     }
 

@@ -28,7 +28,7 @@ impl Operation for RevokeToken {
     const ACCESS: Access = Access::Caller;
     type Reply = ();
 
-    fn resource(&self) -> Resource {
+    fn resource(&self) -> Resource<'_> {
         Resource::TOKENS
     }
 
