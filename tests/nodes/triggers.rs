@@ -73,7 +73,7 @@ on_both! {
         })
         .await;
         a.delete(&path, &cluster.root).await.is(204);
-        a.get(ONE, &child).await.is(401);
+        a.get(ONE, &child).await.is_problem(401, "token-revoked");
         cluster.set(&a, "payments/prod/one", "2").await;
         assert_eq!(cluster.value(&a, "payments/prod/one").await, "2");
         cluster.bundle(&a).await;
