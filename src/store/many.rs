@@ -7,13 +7,13 @@ use std::fmt::Write as _;
 
 use std::sync::OnceLock;
 
-use super::StoreError;
+use super::{Engine, StoreError};
 
 /// The most rows of one statement, as a power of two.
 const ROWS_MAX_LOG: usize = 6;
 
-/// The texts of one statement, by the power of two that its rows are.
-pub(super) type Texts = [OnceLock<String>; RUNS];
+/// The texts of one statement, by database and by the power of two that its rows are.
+pub(super) type Texts = [[OnceLock<String>; RUNS]; 2];
 /// How many distinct lengths there are.
 pub(super) const RUNS: usize = ROWS_MAX_LOG + 1;
 
@@ -30,8 +30,8 @@ pub(super) struct Many {
 }
 
 impl Many {
-    /// The text for so many rows.
-    fn text(&self, rows: usize) -> String {
+    /// The text for so many rows. PostgreSQL's parameters have numbers; SQLite would look each number up among all.
+    fn text(&self, engine: Engine, rows: usize) -> String {
         let mut text = String::from(self.before);
         let mut parameter = 0;
         for row in 0..rows {
@@ -39,7 +39,11 @@ impl Many {
             for (at, part) in self.row.split('?').enumerate() {
                 if at > 0 {
                     parameter += 1;
-                    write!(text, "${parameter}").expect("writing to a String cannot fail");
+                    match engine {
+                        Engine::Postgres => write!(text, "${parameter}"),
+                        Engine::Sqlite => write!(text, "?"),
+                    }
+                    .expect("writing to a String cannot fail");
                 }
                 text.push_str(part);
             }
@@ -49,8 +53,8 @@ impl Many {
     }
 
     /// The same, made once.
-    pub fn text_of(&self, texts: &'static Texts, rows: usize) -> &'static str {
-        texts[rows.ilog2() as usize].get_or_init(|| self.text(rows))
+    pub fn text_of(&self, texts: &'static Texts, engine: Engine, rows: usize) -> &'static str {
+        texts[engine as usize][rows.ilog2() as usize].get_or_init(|| self.text(engine, rows))
     }
 }
 
@@ -69,13 +73,14 @@ pub(super) fn runs<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
 macro_rules! run_many {
     ($connection:expr, $many:expr, $rows:expr, |$row:ident| $($bind:expr),+ $(,)?) => {{
         static TEXTS: crate::store::many::Texts =
-            [const { std::sync::OnceLock::new() }; crate::store::many::RUNS];
+            [const { [const { std::sync::OnceLock::new() }; crate::store::many::RUNS] }; 2];
         let connection: &mut crate::store::Connection = $connection;
+        let engine = connection.engine();
         let mut changed = 0;
         for run in crate::store::many::runs($rows) {
             connection.begin_statement()?;
             let done: Result<u64, sqlx::Error> = on!(connection, |conn| {
-                let mut query = sqlx::query($many.text_of(&TEXTS, run.len()));
+                let mut query = sqlx::query($many.text_of(&TEXTS, engine, run.len()));
                 for $row in run {
                     query = query$(.bind($bind))+;
                 }
@@ -112,7 +117,7 @@ mod tests {
             between: ", ",
             after: ";",
         };
-        assert_eq!(many.text(2), "VALUES ($1, $2), ($3, $4);");
+        assert_eq!(many.text(Engine::Postgres, 2), "VALUES ($1, $2), ($3, $4);");
         let lengths: Vec<_> = runs(&[(); 203]).map(<[()]>::len).collect();
         assert_eq!(lengths, [64, 64, 64, 8, 2, 1]);
         assert_eq!(runs::<()>(&[]).count(), 0);

@@ -15,6 +15,11 @@ use sqlx::{ConnectOptions, Connection as _};
 
 use super::{LOCK_WAIT_MS, Role, STATEMENTS_MAX, StoreError};
 
+/// What the writer keeps of the file in memory, in KiB and negative as SQLite takes it: the pages that writes go back to.
+const WRITER_CACHE: &str = "-16384";
+/// Pages of the write-ahead log at which it is copied back: a page that changes in many commits is copied once.
+const WAL_PAGES: &str = "4000";
+
 /// The file, locked against other processes for as long as this lives.
 #[derive(Clone)]
 pub(super) struct Sqlite {
@@ -48,6 +53,7 @@ impl Sqlite {
             .pragma("secure_delete", "ON")
             .pragma("trusted_schema", "OFF")
             .pragma("cell_size_check", "ON")
+            .pragma("wal_autocheckpoint", WAL_PAGES)
             .statement_cache_capacity(STATEMENTS_MAX)
             .disable_statement_logging();
         Ok(Self {
@@ -60,7 +66,7 @@ impl Sqlite {
         let options = self.options.clone();
         let options = match role {
             Role::Reader => options.pragma("query_only", "ON"),
-            Role::Writer | Role::Migrator => bounded(options),
+            Role::Writer | Role::Migrator => bounded(options.pragma("cache_size", WRITER_CACHE)),
         };
         let mut conn = SqliteConnection::connect_with(&options).await?;
         let (journal, synchronous): (String, i64) =
