@@ -73,7 +73,7 @@ impl Raw {
         // A server that closes without a word of TLS is an end like any other.
         let _ = self.0.read_to_end(&mut bytes).await;
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        let status = text.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
+        let status = text.strip_prefix("HTTP/1.")?.get(2..5)?.parse().ok()?;
         Some(RawAnswer { status, text })
     }
 }

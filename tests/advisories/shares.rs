@@ -23,7 +23,6 @@ const STREAMS_MAX: usize = 128;
 const PUT: &str = "/api/v1/secrets/payments/prod/put";
 
 /// A body that is begun and never ends.
-#[derive(Default)]
 pub struct Endless;
 
 impl Body for Endless {

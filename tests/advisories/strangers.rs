@@ -156,7 +156,7 @@ async fn replay_h12_a_read_that_does_not_end() {
         for _ in 0..streams / 2 {
             let request = Request::get(format!("https://{}/api/v1/tokens/self", v.address()))
                 .header("authorization", format!("Bearer {}", token.text))
-                .body(Endless::default())
+                .body(Endless)
                 .expect("a request");
             let mut connection = connection.clone();
             asked.spawn(async move { connection.send_request(request).await });
