@@ -12,6 +12,7 @@ use super::View;
 use super::operation::{Bearer, Caller};
 use super::request::{Credential, Request};
 use super::shared::Shared;
+use super::strangers::Stranger;
 use crate::crypto::PlainToken;
 use crate::model::{Grant, Refusal, Timestamp, Token, TokenId, TokenProblem};
 
@@ -54,28 +55,53 @@ async fn bearer(
     {
         return Ok(bearer);
     }
-    let invalid = || Refusal::Unauthenticated(TokenProblem::Invalid);
-    let named = |refusal| (refusal, Some(id));
-    if let Some(wait) = shared
-        .strangers
-        .over(source, now)
-        .filter(|_| !view.knows_token(id))
+    // A request that is decided again was counted when it was decided first.
+    let first = view.is_cached();
+    let too_many = |wait| (Refusal::TooMany(wait), None);
+    if first
+        && let Some(wait) = shared.strangers.over(source, now)
+        && !view.knows_token(id)
     {
-        return Err((Refusal::TooMany(wait), None));
+        return Err(too_many(wait));
     }
-    let Some(token) = view.find_token(id).await.map_err(named)? else {
-        shared.strangers.note(source, now);
-        return Err((invalid(), None));
-    };
-    if !same(&token) {
-        return Err((invalid(), None));
+    match resolve(view, id, same, now).await {
+        Ok((bearer, until)) => {
+            view.keep_bearer(id, Arc::clone(&bearer), until);
+            Ok(bearer)
+        }
+        Err(refused) => {
+            let stranger = match &refused.0 {
+                Refusal::Unauthenticated(TokenProblem::Invalid) => Stranger::Unknown,
+                Refusal::Unauthenticated(_) => Stranger::Dead,
+                _ => return Err(refused),
+            };
+            let over = if first {
+                shared.strangers.note(source, stranger, now)
+            } else {
+                None
+            };
+            Err(over.map_or(refused, too_many))
+        }
     }
+}
+
+/// The bearer of the token of this id, and when the first of all that it stands on expires.
+async fn resolve(
+    view: &View,
+    id: TokenId,
+    same: impl Fn(&Token) -> bool,
+    now: Timestamp,
+) -> Result<(Arc<Bearer>, Timestamp), (Refusal, Option<TokenId>)> {
+    let invalid = || (Refusal::Unauthenticated(TokenProblem::Invalid), None);
+    let named = |refusal| (refusal, Some(id));
+    let revoked = || named(Refusal::Unauthenticated(TokenProblem::Revoked));
+    let token = view.find_token(id).await.map_err(named)?;
+    let token = token.filter(|token| same(token)).ok_or_else(invalid)?;
     alive(&token, now).map_err(named)?;
     let mut lists = vec![Arc::clone(&token.scopes)];
     let (mut above, mut until) = (token.parent, token.expires_at);
     for _ in 0..=Token::DEPTH_MAX {
         let Some(parent) = above else { break };
-        let revoked = || named(Refusal::Unauthenticated(TokenProblem::Revoked));
         let parent = view
             .find_token(parent)
             .await
@@ -88,7 +114,6 @@ async fn bearer(
     if above.is_some() {
         return Err(named(Refusal::Tampered));
     }
-    let revoked = || named(Refusal::Unauthenticated(TokenProblem::Revoked));
     let principal = view
         .find_principal(token.principal)
         .await
@@ -101,8 +126,7 @@ async fn bearer(
         token,
         grant: Grant::new(lists),
     });
-    view.keep_bearer(id, Arc::clone(&bearer), until);
-    Ok(bearer)
+    Ok((bearer, until))
 }
 
 fn alive(token: &Token, now: Timestamp) -> Result<(), Refusal> {

@@ -17,7 +17,7 @@ use super::operation::{Caller, Cx, Operation};
 use super::shared::Shared;
 use super::{Answer, Authorised, Door, REFS_MAX, Request, RequestId, View, authorise};
 use crate::fault;
-use crate::model::{Changes, Refusal, Timestamp, TokenId};
+use crate::model::{Action, Changes, Refusal, Timestamp, TokenId};
 use crate::store::Writer;
 
 /// What a record says, before it has a place in the log.
@@ -90,7 +90,7 @@ pub(super) struct Attempt<O: Operation> {
     pub(super) operation: O,
 }
 
-type Decided<R> = (Draft, Result<Answer<R>, Refusal>);
+pub(super) type Decided<R> = (Draft, Result<Answer<R>, Refusal>);
 
 impl<O: Operation> Attempt<O> {
     /// One decision over this view: the draft, and the reply that it allows.
@@ -98,7 +98,7 @@ impl<O: Operation> Attempt<O> {
         let now = shared.now();
         let resource = self.operation.resource();
         let text = resource.text();
-        let mut record = self.record(now, text);
+        let mut record = DraftRecord::new(&self.request, O::ACTION, now, text);
         let decision = match authenticate(shared, &self.request, &view, now).await {
             Err((refusal, token)) => {
                 record.token = token;
@@ -123,7 +123,7 @@ impl<O: Operation> Attempt<O> {
         match decision {
             // The store could not be asked: nothing was decided, and nothing can be recorded.
             Err(Refusal::Unavailable(why)) => Err(Refusal::Unavailable(why)),
-            // One unknown token too many from one source: counted, without a look-up or a record.
+            // One unknown or dead token too many from one source: counted, without a record.
             Err(Refusal::TooMany(wait)) => {
                 shared.counted.count(self.request.source, Turned::TooMany);
                 Err(Refusal::TooMany(wait))
@@ -151,23 +151,31 @@ impl<O: Operation> Attempt<O> {
         };
         self.operation.decide(&cx, view).await
     }
+}
 
-    fn record(&self, time: Timestamp, resource: String) -> DraftRecord {
-        DraftRecord {
-            id: self.request.id,
+impl DraftRecord {
+    /// What a request's head says; who asked, and how it ended, is not known yet.
+    pub(super) fn new(
+        request: &Request,
+        action: Action,
+        time: Timestamp,
+        resource: String,
+    ) -> Self {
+        Self {
+            id: request.id,
             time,
             principal: None,
             token: None,
-            source: self.request.source,
-            user_agent: self.request.user_agent.clone(),
-            action: O::ACTION.as_str(),
+            source: request.source,
+            user_agent: request.user_agent.clone(),
+            action: action.as_str(),
             resource,
             version: None,
             allowed: false,
             scope: None,
             status: 200,
             code: "ok",
-            metadata: self.request.metadata.clone(),
+            metadata: request.metadata.clone(),
             digest: None,
         }
     }
@@ -186,7 +194,7 @@ fn within_refs<R>(
     )))
 }
 
-fn finish<R>(
+pub(super) fn finish<R>(
     mut record: DraftRecord,
     relied: Relied,
     decision: Result<super::Decision<R>, Refusal>,
@@ -235,6 +243,16 @@ fn finish<R>(
 }
 
 impl Door {
+    /// What a request's attempt looks at: the cache first, and then one snapshot of its own.
+    pub(super) async fn view(&self, tried: u32) -> Result<View, Refusal> {
+        let shared = Arc::clone(&self.shared);
+        if tried == 0 {
+            Ok(View::cached(shared))
+        } else {
+            Box::pin(View::snapshot(shared)).await
+        }
+    }
+
     /// Decides once and hands the draft to the ledger; the reply comes with what became of it.
     ///
     /// # Errors
@@ -249,11 +267,7 @@ impl Door {
         tried: u32,
     ) -> Result<(Outcome, Option<Result<Answer<O::Reply>, Refusal>>), Refusal> {
         let shared = &self.shared;
-        let view = if tried == 0 {
-            View::cached(Arc::clone(shared))
-        } else {
-            Box::pin(View::snapshot(Arc::clone(shared))).await?
-        };
+        let view = self.view(tried).await?;
         let (mut draft, answer) = attempt.decide(shared, view).await?;
         fault::pause("decided").await;
         if draft.changes.is_empty() {

@@ -3,6 +3,7 @@
 //!
 //! Invariant: no reply and no refusal of a decision leaves before its record is durable under a signed head.
 
+mod admit;
 mod authenticate;
 mod bearers;
 mod cache;
@@ -84,33 +85,34 @@ impl Door {
         request: Request,
         operation: O,
     ) -> Result<Answer<O::Reply>, Refusal> {
-        let shared = &self.shared;
-        match &request.credential {
-            Credential::Missing => {
-                shared.count_unauthenticated(&request, TokenProblem::Missing);
-                return Err(Refusal::Unauthenticated(TokenProblem::Missing));
-            }
-            Credential::Malformed => {
-                shared.count_unauthenticated(&request, TokenProblem::Invalid);
-                return Err(Refusal::Unauthenticated(TokenProblem::Invalid));
-            }
-            Credential::Token(_) | Credential::System(_) => {}
-        }
-        if shared.fenced.load(Ordering::Acquire) {
-            return Err(Refusal::Unavailable(FENCED));
-        }
+        self.may_ask(&request)?;
         let attempt = Arc::new(draft::Attempt { request, operation });
         for tried in 0..ATTEMPTS_MAX {
             let (outcome, answer) = self.attempt(&attempt, tried).await?;
             match outcome {
                 Outcome::Stored => return answer.unwrap_or(Err(Refusal::Unavailable(UNKNOWN))),
-                Outcome::Again => {}
-                Outcome::Lost => return Err(Refusal::Unavailable(UNKNOWN)),
-                Outcome::Full => return Err(Refusal::Unavailable(BUSY)),
-                Outcome::Fenced => return Err(Refusal::Unavailable(FENCED)),
+                unstored => unstored.may_go_on()?,
             }
         }
         Err(Refusal::Unavailable(BUSY))
+    }
+
+    /// What shows no token at all is counted, and a fenced node answers nobody.
+    fn may_ask(&self, request: &Request) -> Result<(), Refusal> {
+        let shared = &self.shared;
+        let problem = match &request.credential {
+            Credential::Missing => TokenProblem::Missing,
+            Credential::Malformed => TokenProblem::Invalid,
+            Credential::Token(_) | Credential::System(_) => {
+                return if shared.fenced.load(Ordering::Acquire) {
+                    Err(Refusal::Unavailable(FENCED))
+                } else {
+                    Ok(())
+                };
+            }
+        };
+        shared.count_unauthenticated(request, problem);
+        Err(Refusal::Unauthenticated(problem))
     }
 
     /// Runs an operation of the system.
@@ -172,6 +174,18 @@ impl Door {
                 .await
                 .expect("the ledger neither panics nor is aborted");
         }
+    }
+}
+
+impl Outcome {
+    /// Whether it is worth deciding again; what is stored is not asked.
+    const fn may_go_on(self) -> Result<(), Refusal> {
+        Err(Refusal::Unavailable(match self {
+            Self::Stored | Self::Again => return Ok(()),
+            Self::Lost => UNKNOWN,
+            Self::Full => BUSY,
+            Self::Fenced => FENCED,
+        }))
     }
 }
 

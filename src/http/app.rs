@@ -1,25 +1,26 @@
 //! A request from its head to its answer: path, route, token, and only then the body, the operation and the door.
-//! What is cheap to refuse is refused first, so that nobody without a token can make the server read or parse a body
-//! (advisories H2, H12).
+//! What is cheap to refuse is refused first. Whether a token is one is asked before a body is read, and not only whether
+//! it looks like one, which anybody can write; so nobody without a living token makes the server wait for a body, keep or
+//! parse it, and nobody with one holds more than its source's share (advisories H2, H12).
 //!
 //! Invariant: every request gets exactly one answer, and while the server is sealed none reaches an operation.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use hyper::body::Body as _;
 use hyper::{Request, Response};
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::body::RequestBody;
+use super::body::{self, RequestBody};
 use super::endpoint::{Call, turned_away};
 use super::finish::Finish;
 use super::journal::Journal;
-use super::limits::{BODIES_KIB_MAX, REQUESTS_MAX};
 use super::problem::Fault;
 use super::reply::{Body, Reply};
 use super::routes::{self, Found};
+use super::shares::{Peer, Shares};
 use super::source::source_of;
 use super::{headers, open, url};
 use crate::config::Network;
@@ -45,8 +46,7 @@ pub struct App {
     /// What was turned away while it was sealed.
     counted: Counted,
     trusted: Vec<Network>,
-    bodies: Semaphore,
-    requests: Arc<Semaphore>,
+    shares: Shares,
     journal: Journal,
     boot: u64,
     counter: AtomicU64,
@@ -65,8 +65,7 @@ impl App {
             unsealed: OnceLock::new(),
             counted: Counted::default(),
             trusted,
-            bodies: Semaphore::new(BODIES_KIB_MAX),
-            requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
+            shares: Shares::default(),
             journal: Journal::default(),
             boot,
             counter: AtomicU64::new(0),
@@ -82,17 +81,28 @@ impl App {
         }
     }
 
-    /// Answers one request of the peer at this address.
-    pub async fn answer(
+    /// The peer of a new connection.
+    pub(super) fn peer(&self, address: IpAddr) -> Peer {
+        self.shares.peer(address)
+    }
+
+    /// Answers one request of this peer. Its head may say in two ways how long the body is.
+    pub(super) async fn answer(
         self: &Arc<Self>,
         request: Request<RequestBody>,
-        peer: SocketAddr,
+        peer: &Peer,
+        two_lengths: bool,
     ) -> Response<Body> {
         let began = Instant::now();
         let (method, version) = (request.method().clone(), request.version());
         let id = self.request_id();
         let mut pattern = "";
-        let result = match self.begin(request, peer.ip(), id, &mut pattern) {
+        let framing = if two_lengths {
+            Err(Fault::Ambiguous(TWO_LENGTHS))
+        } else {
+            headers::check_host(request.headers(), version)
+        };
+        let result = match self.begin(request, peer, id, framing, &mut pattern) {
             Ok(Begun::Open(reply)) => Ok(reply),
             Ok(Begun::Running(running)) => running.await,
             Err(fault) => Err(fault),
@@ -110,12 +120,14 @@ impl App {
     fn begin(
         self: &Arc<Self>,
         request: Request<RequestBody>,
-        peer: IpAddr,
+        peer: &Peer,
         id: RequestId,
+        framing: Result<(), Fault>,
         pattern: &mut &'static str,
     ) -> Result<Begun, Fault> {
         let (parts, body) = request.into_parts();
-        let source = source_of(peer, &parts.headers, &self.trusted);
+        let source = source_of(peer.address, &parts.headers, &self.trusted);
+        framing.map_err(|fault| self.turn_away(source, fault))?;
         let path = url::decode_path(parts.uri.path())
             .map_err(|refusal| self.turn_away(source, refusal.into()))?;
         let run = match routes::find(&parts.method, &path) {
@@ -125,8 +137,10 @@ impl App {
             }
             Found::Open(route) => {
                 *pattern = route.pattern;
-                let begun = open::begin(route, self, &parts, source, id)?;
-                return Ok(begun);
+                if !body.is_end_stream() {
+                    return Err(self.turn_away(source, body::none_taken()));
+                }
+                return open::begin(route, self, &parts, source, id);
             }
             Found::OtherMethods(allowed) => {
                 return Err(self.turn_away(source, Fault::Method(allowed)));
@@ -148,12 +162,16 @@ impl App {
             door.count_turned_away(Some(source), why);
             return Err(Refusal::Unauthenticated(problem).into());
         }
-        let Ok(permit) = Arc::clone(&self.requests).try_acquire_owned() else {
-            return Err(turned_away(&door, source, Fault::Busy));
+        let share = if source == peer.address {
+            Arc::clone(&peer.share)
+        } else {
+            self.shares.of(source)
         };
+        let place = share
+            .enter()
+            .map_err(|fault| turned_away(&door, source, fault))?;
         let decoded = (path != parts.uri.path()).then(|| path.into_owned());
         let call = Call {
-            app: Arc::clone(self),
             door,
             id,
             source,
@@ -161,7 +179,7 @@ impl App {
             decoded,
             pattern,
             body,
-            permit,
+            place,
             parts,
         };
         Ok(Begun::Running(Finish::new(run(call))))
@@ -191,11 +209,9 @@ impl App {
     pub(super) fn unsealed(&self) -> Option<&Unsealed> {
         self.unsealed.get()
     }
-
-    pub(super) const fn bodies(&self) -> &Semaphore {
-        &self.bodies
-    }
 }
+
+const TWO_LENGTHS: &str = "Content-Length and Transfer-Encoding contradict each other: send one.";
 
 /// How far a request has come by its head alone.
 pub(super) enum Begun {

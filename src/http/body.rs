@@ -8,11 +8,11 @@ use http_body_util::{BodyExt, Either, Full};
 use hyper::body::{Body as HttpBody, Incoming};
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use serde::de::DeserializeOwned;
-use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use super::limits::{BODY_BYTES_MAX, BODY_TIME_MAX, JSON_DEPTH_MAX, JSON_KEYS_MAX};
 use super::problem::Fault;
+use super::shares::Share;
 use crate::model::Refusal;
 
 /// A request's body: from the network, or a test's own.
@@ -38,21 +38,21 @@ impl ReadBody {
     }
 }
 
-/// Reads a body of at most `limit` bytes; a limit of 0 means that the route takes none.
+/// Reads a body of at most `limit` bytes; a limit of 0 means that the route takes none, and none is waited for.
 pub(super) async fn read(
     body: RequestBody,
     headers: &HeaderMap,
     limit: usize,
-    budget: &Semaphore,
+    share: &Share,
 ) -> Result<ReadBody, Fault> {
     if body.is_end_stream() {
         return Ok(ReadBody(Zeroizing::default()));
     }
     let announced = body.size_hint().lower();
-    if announced > limit as u64 {
+    if limit == 0 || announced > limit as u64 {
         return Err(too_large(limit));
     }
-    let read = tokio::time::timeout(BODY_TIME_MAX, collect(body, limit, budget));
+    let read = tokio::time::timeout(BODY_TIME_MAX, collect(body, limit, share));
     let body = read.await.map_err(|_| Fault::Slow)??;
     if !body.0.is_empty() {
         check_content_type(headers)?;
@@ -60,13 +60,9 @@ pub(super) async fn read(
     Ok(body)
 }
 
-async fn collect(
-    mut body: RequestBody,
-    limit: usize,
-    budget: &Semaphore,
-) -> Result<ReadBody, Fault> {
+async fn collect(mut body: RequestBody, limit: usize, share: &Share) -> Result<ReadBody, Fault> {
     let mut bytes = Zeroizing::new(Vec::new());
-    let mut permits = Vec::new();
+    let mut room = share.room();
     while let Some(frame) = body.frame().await {
         let frame =
             frame.map_err(|_| Refusal::Malformed("the body ended before its end".to_owned()))?;
@@ -79,9 +75,7 @@ async fn collect(
         }
         if length > bytes.capacity() {
             let capacity = length.max(2 * bytes.capacity()).max(PIECE_BYTES).min(limit);
-            let more =
-                u32::try_from((capacity - bytes.capacity()).div_ceil(KIB)).unwrap_or(u32::MAX);
-            permits.push(budget.try_acquire_many(more).map_err(|_| Fault::Busy)?);
+            room.grow((capacity - bytes.capacity()).div_ceil(KIB))?;
             let mut larger = Zeroizing::new(Vec::with_capacity(capacity));
             larger.extend_from_slice(&bytes);
             bytes = larger;
@@ -89,6 +83,11 @@ async fn collect(
         bytes.extend_from_slice(&data);
     }
     Ok(ReadBody(bytes))
+}
+
+/// A body where there is none to be.
+pub(super) fn none_taken() -> Fault {
+    too_large(0)
 }
 
 fn too_large(limit: usize) -> Fault {
@@ -158,9 +157,13 @@ fn check_shape(json: &[u8]) -> Result<(), Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use coffer_api::PutSecret;
     use hyper::header::HeaderValue;
 
+    use super::super::limits::BODIES_PER_SOURCE_KIB_MAX;
+    use super::super::shares::Shares;
     use super::*;
 
     async fn sent(body: &[u8], kind: &[&'static str], limit: usize) -> Result<ReadBody, Fault> {
@@ -169,7 +172,12 @@ mod tests {
             headers.append(CONTENT_TYPE, HeaderValue::from_static(kind));
         }
         let body = Either::Right(Full::new(Bytes::copy_from_slice(body)));
-        read(body, &headers, limit, &Semaphore::new(64)).await
+        let share = Shares::default().of(IpAddr::from([192, 0, 2, 1]));
+        let mut others = share.room();
+        others
+            .grow(BODIES_PER_SOURCE_KIB_MAX - 64)
+            .expect("it is free");
+        read(body, &headers, limit, &share).await
     }
 
     #[tokio::test]
@@ -194,7 +202,7 @@ mod tests {
             .await
             .err()
             .expect("no budget");
-        assert_eq!(busy.status(), 503);
+        assert_eq!(busy.status(), 429);
     }
 
     #[tokio::test]

@@ -6,23 +6,23 @@
 use std::future::Future;
 use std::net::IpAddr;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use hyper::Method;
+use hyper::body::Body as _;
 use hyper::header::HeaderMap;
 use hyper::http::request::Parts;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::app::App;
 use super::body::{self, ReadBody, RequestBody};
 use super::finish::Running;
 use super::headers;
 use super::problem::Fault;
 use super::reply::Reply;
+use super::shares::{Place, Share};
 use super::url::{Query, wrong};
 use crate::door::{Access, Credential, Door, Operation, Request, RequestId, Turned};
-use crate::model::{EnvironmentName, Name, Refusal, SecretName, SecretPath};
+use crate::model::{EnvironmentName, Name, Refusal, Resource, SecretName, SecretPath};
 use crate::operations::PageSize;
 
 /// An operation with a route.
@@ -34,6 +34,11 @@ pub(super) trait Endpoint: Operation {
     fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal>
     where
         Self: Sized;
+
+    /// What the path alone says that the operation is about: for the record of a refusal before the body is read.
+    fn aims_at(captured: Captured<'_>) -> Result<String, Refusal> {
+        captured.resource()
+    }
 
     /// What a page's cursor belongs to, for lists: a cursor of one listing opens no other.
     fn listing(&self) -> String {
@@ -67,6 +72,36 @@ pub(super) struct Asked<'a> {
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub(super) struct Captured<'a>(pub(super) [&'a str; 3]);
 
+impl Captured<'_> {
+    fn project(self) -> Result<Name, Refusal> {
+        named("project", self.0[0])
+    }
+
+    fn environment(self) -> Result<EnvironmentName, Refusal> {
+        Ok(EnvironmentName {
+            project: self.project()?,
+            environment: named("environment", self.0[1])?,
+        })
+    }
+
+    fn secret(self) -> Result<SecretName, Refusal> {
+        Ok(SecretName {
+            place: self.environment()?,
+            path: named::<SecretPath>("path", self.0[2])?,
+        })
+    }
+
+    /// As much of a place as there is.
+    fn resource(self) -> Result<String, Refusal> {
+        Ok(match self.0 {
+            ["", ..] => Resource::Places.text(),
+            [_, "", _] => Resource::Project(&self.project()?).text(),
+            [_, _, ""] => Resource::Environment(&self.environment()?).text(),
+            _ => Resource::Secret(&self.secret()?).text(),
+        })
+    }
+}
+
 impl Asked<'_> {
     /// The method, for operations that two of them lead to.
     pub(super) const fn method(&self) -> &Method {
@@ -75,23 +110,17 @@ impl Asked<'_> {
 
     /// The first part: a project's name.
     pub(super) fn project(&self) -> Result<Name, Refusal> {
-        named("project", self.captured.0[0])
+        self.captured.project()
     }
 
     /// The first two parts.
     pub(super) fn environment(&self) -> Result<EnvironmentName, Refusal> {
-        Ok(EnvironmentName {
-            project: self.project()?,
-            environment: named("environment", self.captured.0[1])?,
-        })
+        self.captured.environment()
     }
 
     /// All three: `project/environment/path`.
     pub(super) fn secret(&self) -> Result<SecretName, Refusal> {
-        Ok(SecretName {
-            place: self.environment()?,
-            path: named::<SecretPath>("path", self.captured.0[2])?,
-        })
+        self.captured.secret()
     }
 
     /// The first part as an id.
@@ -180,7 +209,6 @@ impl Asked<'_> {
 
 /// One request on its way to its operation.
 pub(super) struct Call {
-    pub(super) app: Arc<App>,
     pub(super) door: Door,
     pub(super) id: RequestId,
     pub(super) source: IpAddr,
@@ -190,7 +218,69 @@ pub(super) struct Call {
     pub(super) decoded: Option<String>,
     pub(super) pattern: &'static str,
     pub(super) body: RequestBody,
-    pub(super) permit: tokio::sync::OwnedSemaphorePermit,
+    pub(super) place: Place,
+}
+
+/// What stays of a call when its token and its body are taken out.
+struct Head {
+    door: Door,
+    source: IpAddr,
+    parts: Parts,
+    decoded: Option<String>,
+    pattern: &'static str,
+}
+
+impl Head {
+    fn captured(&self) -> Captured<'_> {
+        let path = self.decoded.as_deref().unwrap_or(self.parts.uri.path());
+        super::routes::capture(self.pattern, path).unwrap_or_default()
+    }
+
+    /// What the door is told of it besides the operation.
+    fn request(&self, id: RequestId, credential: Credential) -> Result<Request, Refusal> {
+        Ok(Request {
+            credential,
+            id,
+            source: Some(self.source),
+            user_agent: headers::user_agent(&self.parts.headers),
+            metadata: headers::metadata(&self.parts.headers)?,
+        })
+    }
+
+    fn operation<O: Endpoint>(&self, body: &ReadBody) -> Result<O, Refusal> {
+        let mut asked = Asked {
+            query: Query::parse(self.parts.uri.query())?,
+            headers: &self.parts.headers,
+            door: &self.door,
+            method: &self.parts.method,
+            captured: self.captured(),
+            body,
+        };
+        let operation = O::parse(&mut asked)?;
+        asked.query.finish()?;
+        Ok(operation)
+    }
+
+    fn turned_away(&self, fault: impl Into<Fault>) -> Fault {
+        turned_away(&self.door, self.source, fault.into())
+    }
+
+    /// The body, if there is one to come: only from whoever shows a living token. Without one, the decision's own look
+    /// at the token is enough.
+    async fn body<O: Endpoint>(
+        &self,
+        request: &Request,
+        body: RequestBody,
+        share: &Share,
+    ) -> Result<ReadBody, Fault> {
+        if O::BODY_BYTES_MAX > 0 && !body.is_end_stream() {
+            let resource =
+                O::aims_at(self.captured()).map_err(|refusal| self.turned_away(refusal))?;
+            Box::pin(self.door.admit::<O>(request, &resource)).await?;
+        }
+        let body = body::read(body, &self.parts.headers, O::BODY_BYTES_MAX, share).await;
+        body.map_err(|fault| self.turned_away(fault))
+    }
 }
 
 /// Parses, runs and answers: the same for every route.
@@ -203,7 +293,6 @@ pub(super) fn call<O: Endpoint>(call: Call) -> Running {
     };
     Box::pin(async move {
         let Call {
-            app,
             door,
             id,
             source,
@@ -212,52 +301,35 @@ pub(super) fn call<O: Endpoint>(call: Call) -> Running {
             decoded,
             pattern,
             body,
-            permit,
+            place,
         } = call;
-        let body = match body::read(body, &parts.headers, O::BODY_BYTES_MAX, app.bodies()).await {
-            Ok(body) => body,
-            Err(fault) => return Err(turned_away(&door, source, fault)),
+        let head = Head {
+            door,
+            source,
+            parts,
+            decoded,
+            pattern,
         };
-        let mut credential = Some(credential);
-        let mut ask = |id: RequestId| -> Result<(Request, O), Refusal> {
-            let path = decoded.as_deref().unwrap_or(parts.uri.path());
-            let mut asked = Asked {
-                query: Query::parse(parts.uri.query())?,
-                headers: &parts.headers,
-                door: &door,
-                method: &parts.method,
-                captured: super::routes::capture(pattern, path).unwrap_or_default(),
-                body: &body,
-            };
-            let operation = O::parse(&mut asked)?;
-            asked.query.finish()?;
-            let request = Request {
-                credential: credential
-                    .take()
-                    .unwrap_or_else(|| headers::credential(&parts.headers)),
-                id,
-                source: Some(source),
-                user_agent: headers::user_agent(&parts.headers),
-                metadata: headers::metadata(&parts.headers)?,
-            };
-            Ok((request, operation))
-        };
-        let mut asked = ask(id).map_err(|refusal| turned_away(&door, source, refusal.into()))?;
+        let away = |refusal| head.turned_away(refusal);
+        let mut request = head.request(id, credential).map_err(away)?;
+        let body = head.body::<O>(&request, body, place.share()).await?;
+        let mut operation: O = head.operation(&body).map_err(away)?;
         loop {
-            let (request, operation) = asked;
             let listing = operation.listing();
-            let answer = door.run(request, operation).await?;
+            let answer = head.door.run(request, operation).await?;
             if O::again(&answer.reply) {
-                asked = ask(door.request_id())?;
+                let credential = headers::credential(&head.parts.headers);
+                request = head.request(head.door.request_id(), credential)?;
+                operation = head.operation(&body)?;
                 continue;
             }
             let answered = Answered {
                 status: answer.status,
-                door: &door,
+                door: &head.door,
                 listing,
             };
             let reply = O::reply(answer.reply, &answered).await?;
-            drop(permit);
+            drop(place);
             return Ok(reply);
         }
     })
@@ -265,7 +337,7 @@ pub(super) fn call<O: Endpoint>(call: Call) -> Running {
 
 /// What does not reach the door is counted there.
 pub(super) fn turned_away(door: &Door, source: IpAddr, fault: Fault) -> Fault {
-    let why = if matches!(fault, Fault::Busy) {
+    let why = if matches!(fault, Fault::Share | Fault::Busy) {
         Turned::TooMany
     } else {
         Turned::BadRequest

@@ -6,11 +6,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH, USER_AGENT};
+use hyper::Version;
+use hyper::header::{
+    AUTHORIZATION, HOST, HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH, USER_AGENT,
+};
 use serde::Deserializer;
 use serde::de::{Error, MapAccess, Visitor};
 
 use super::limits::{METADATA_BYTES_MAX, METADATA_KEYS_MAX};
+use super::problem::Fault;
 use super::url::Query;
 use crate::door::{Credential, Request};
 use crate::model::Refusal;
@@ -33,6 +37,18 @@ pub(super) fn credential(headers: &HeaderMap) -> Credential {
             }
             _ => Credential::Malformed,
         },
+    }
+}
+
+/// HTTP/1.1 names its host once (RFC 9112, 3.2); no version names two.
+pub(super) fn check_host(headers: &HeaderMap, version: Version) -> Result<(), Fault> {
+    let mut named = headers.get_all(HOST).iter();
+    match (named.next(), named.next()) {
+        (_, Some(_)) => Err(Fault::Ambiguous("The header Host comes twice.")),
+        (None, None) if version == Version::HTTP_11 => {
+            Err(Fault::Ambiguous("HTTP/1.1 demands the header Host."))
+        }
+        _ => Ok(()),
     }
 }
 

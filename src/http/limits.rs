@@ -17,6 +17,8 @@ pub const EMPTY_BODY_BYTES_MAX: usize = 1 << 10;
 pub const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 /// All bodies that are being read at once, in KiB.
 pub const BODIES_KIB_MAX: usize = 64 << 10;
+/// Those of one source, an address or a /64 of IPv6, in KiB.
+pub const BODIES_PER_SOURCE_KIB_MAX: usize = BODIES_KIB_MAX / 8;
 /// Objects and arrays within one another.
 pub const JSON_DEPTH_MAX: usize = 32;
 /// Keys of all objects of a body together.
@@ -26,7 +28,7 @@ pub const JSON_KEYS_MAX: usize = 1_024;
 pub const HEADER_BYTES_MAX: usize = 16 << 10;
 /// Headers of a request.
 pub const HEADERS_MAX: usize = 64;
-/// From the end of the last request, or the handshake, to the end of the next one's headers (HTTP/1.1).
+/// From a head's first byte, or the handshake for the first head, to its end (HTTP/1.1).
 pub const HEADER_TIME_MAX: Duration = Duration::from_secs(10);
 /// `Coffer-Metadata`, in bytes.
 pub const METADATA_BYTES_MAX: usize = 512;
@@ -43,6 +45,8 @@ pub const CONNECTIONS_MAX: usize = 16_384;
 pub const STREAMS_MAX: u32 = 128;
 /// Requests being answered at once.
 pub const REQUESTS_MAX: usize = 8_192;
+/// Those of one source, an address or a /64 of IPv6.
+pub const REQUESTS_PER_SOURCE_MAX: usize = REQUESTS_MAX / 8;
 /// A connection on which no request runs is ended after this time.
 pub const IDLE_TIME_MAX: Duration = Duration::from_secs(120);
 /// How often a silent HTTP/2 peer is asked whether it is still there, and how long it may take to say so.
@@ -59,5 +63,6 @@ pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 const _: () = assert!(Fields::VERSION_BYTES_MAX < BODY_BYTES_MAX);
 const _: () = assert!(Fields::COUNT_MAX < JSON_KEYS_MAX);
 const _: () = assert!(TOKEN_BODY_BYTES_MAX <= BODY_BYTES_MAX);
-const _: () = assert!(BODY_BYTES_MAX < BODIES_KIB_MAX << 10);
+const _: () = assert!(BODY_BYTES_MAX < BODIES_PER_SOURCE_KIB_MAX << 10);
+const _: () = assert!(STREAMS_MAX as usize <= REQUESTS_PER_SOURCE_MAX);
 const _: () = assert!(BODY_BYTES_MAX < LINGER_BYTES_MAX);

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -13,24 +14,45 @@ use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 use tokio_rustls::server::TlsStream;
 
+use super::activity::Activity;
+use super::lengths::Lengths;
 use super::limits::{LINGER_BYTES_MAX, LINGER_TIME_MAX};
 
 const PIECE_BYTES: usize = 8 << 10;
 
-/// A TLS connection that lingers when it is shut down.
+/// A TLS connection that lingers when it is shut down, and notes the heads that arrive until then.
 pub(super) struct Lingering {
     stream: TlsStream<TcpStream>,
+    activity: Arc<Activity>,
+    /// The search through the head that arrives.
+    lengths: Lengths,
     /// Set when our side is closed.
     until: Option<Pin<Box<Sleep>>>,
     thrown_away: usize,
 }
 
 impl Lingering {
-    pub(super) const fn new(stream: TlsStream<TcpStream>) -> Self {
+    pub(super) const fn new(stream: TlsStream<TcpStream>, activity: Arc<Activity>) -> Self {
         Self {
             stream,
+            activity,
+            lengths: Lengths::Before,
             until: None,
             thrown_away: 0,
+        }
+    }
+
+    /// Bytes have arrived: what comes while no request runs is a head. A head that comes in one piece with what is before
+    /// it, unasked, is not seen here; hyper ends the connection after one that says its length twice.
+    fn note(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() || !self.activity.is_waiting() {
+            return;
+        }
+        if self.activity.head_arrives() {
+            self.lengths = Lengths::Before;
+        }
+        if self.lengths.find(bytes) {
+            self.activity.note_length();
         }
     }
 
@@ -50,7 +72,10 @@ impl AsyncRead for Lingering {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        self.note(&buffer.filled()[before..]);
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -13,10 +13,13 @@
 //! | `url` `headers` `body` `source` | one part of a request each, parsed strictly |
 //! | [`reply`] [`problem`] | what is sent back |
 //! | `finish` `journal` | what has begun ends; one line in the server's log |
-//! | [`server`] [`tls`] `linger` | sockets, handshakes, connections and their end |
+//! | [`server`] [`tls`] | sockets, handshakes, connections |
+//! | `activity` `lengths` `linger` | what is on its way in a connection, and how it ends |
+//! | `shares` | what each source may use of all that there is |
 //! | [`probe`] | asks a server on this machine whether it is ready |
 //! | [`limits`] | every number with its unit |
 
+mod activity;
 pub mod app;
 mod audit;
 mod body;
@@ -25,6 +28,7 @@ mod finish;
 mod headers;
 mod journal;
 mod keys;
+mod lengths;
 pub mod limits;
 mod linger;
 pub mod open;
@@ -36,6 +40,7 @@ mod rotations;
 pub mod routes;
 mod secrets;
 pub mod server;
+mod shares;
 mod source;
 pub mod tls;
 mod tokens;

@@ -22,12 +22,16 @@ pub enum Fault {
     NoRoute,
     /// 405: the path has a route, but not for this method; these it has.
     Method(String),
+    /// 400: where the request ends, or whom it is for, can be read in two ways; nothing after it is read.
+    Ambiguous(&'static str),
     /// 408: the body took too long.
     Slow,
     /// 415: a body that is not JSON.
     MediaType,
     /// 503: the root key is not in memory.
     Sealed,
+    /// 429: too much at once from one source.
+    Share,
     /// 503: too much at once.
     Busy,
     /// 500: a mistake of ours.
@@ -67,6 +71,7 @@ impl Fault {
                 "method-not-allowed",
                 format!("This path takes {allowed} only.").into(),
             ),
+            Self::Ambiguous(why) => (400, "bad-request", (*why).into()),
             Self::Slow => (
                 408,
                 "timeout",
@@ -81,6 +86,11 @@ impl Fault {
                 503,
                 "sealed",
                 "This server is sealed: an operator has to run coffer-server unseal.".into(),
+            ),
+            Self::Share => (
+                429,
+                "too-many-requests",
+                "Too much is asked at once from where you are: wait, and try again.".into(),
             ),
             Self::Busy => (
                 503,
@@ -98,7 +108,9 @@ impl Fault {
     fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Refused(Refusal::TooMany(seconds)) => Some(u64::from(*seconds)),
-            Self::Refused(Refusal::Unavailable(_)) | Self::Busy => Some(RETRY_AFTER_S),
+            Self::Refused(Refusal::Unavailable(_)) | Self::Share | Self::Busy => {
+                Some(RETRY_AFTER_S)
+            }
             Self::Sealed => Some(RETRY_AFTER_SEALED_S),
             _ => None,
         }
@@ -133,8 +145,10 @@ impl Fault {
             Self::Refused(Refusal::Unauthenticated(_)) => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
-            // The rest of the body is not worth waiting for.
-            Self::Slow | Self::Busy if version < Version::HTTP_2 => {
+            // The rest of the body is not worth waiting for, or nobody can say where it ends.
+            Self::Slow | Self::Share | Self::Busy | Self::Ambiguous(_)
+                if version < Version::HTTP_2 =>
+            {
                 headers.insert(CONNECTION, HeaderValue::from_static("close"));
             }
             _ => {}
@@ -232,6 +246,7 @@ mod tests {
                 "token-revoked",
                 None,
             ),
+            (Fault::Ambiguous("x"), 400, "bad-request", None),
             (Refusal::Forbidden.into(), 403, "forbidden", None),
             (Refusal::NotFound.into(), 404, "not-found", None),
             (Fault::NoRoute, 404, "no-such-route", None),
@@ -262,6 +277,7 @@ mod tests {
                 "too-many-requests",
                 Some(7),
             ),
+            (Fault::Share, 429, "too-many-requests", Some(1)),
             (Refusal::Tampered.into(), 500, "integrity", None),
             (Fault::Internal, 500, "internal", None),
             (Fault::Sealed, 503, "sealed", Some(10)),

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use http_body_util::Either;
 use hyper::body::Incoming;
+use hyper::header::TRANSFER_ENCODING;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -21,18 +22,20 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::activity::{Activity, Over};
 use super::app::App;
 use super::limits::{
     CONNECTIONS_MAX, CONNECTIONS_PER_SOURCE_MAX, DRAIN_TIME_MAX, HANDSHAKE_TIME_MAX,
-    HEADER_BYTES_MAX, HEADER_TIME_MAX, HEADERS_MAX, IDLE_TIME_MAX, PING_INTERVAL, PING_TIME_MAX,
-    STREAMS_MAX,
+    HEADER_BYTES_MAX, HEADERS_MAX, IDLE_TIME_MAX, PING_INTERVAL, PING_TIME_MAX, STREAMS_MAX,
 };
 use super::linger::Lingering;
 use super::reply::Body;
+use super::shares::Peer;
+use super::source::network_of;
 
 /// After an error of `accept`, such as no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -104,121 +107,104 @@ async fn connection(
         handshake = timeout(HANDSHAKE_TIME_MAX, acceptor.accept(stream)) => handshake,
     };
     let Ok(Ok(stream)) = handshake else { return };
-    let activity = Arc::new(Activity::default());
+    let peer = app.peer(peer.ip());
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-        let io = TokioIo::new(stream);
-        let mut http = http2::Builder::new(TokioExecutor::new());
-        http.timer(TokioTimer::new())
-            .max_concurrent_streams(STREAMS_MAX)
-            .max_header_list_size(HEADER_BYTES_MAX as u32)
-            .keep_alive_interval(PING_INTERVAL)
-            .keep_alive_timeout(PING_TIME_MAX);
-        let service =
-            service_fn(|request| answer(Arc::clone(&app), Arc::clone(&activity), request, peer));
-        let mut running = pin!(http.serve_connection(io, service));
-        tokio::select! {
-            _ = running.as_mut() => return,
-            () = over(&activity, &mut stop) => running.as_mut().graceful_shutdown(),
-        }
-        // The serve loop's own drain is shorter than the patience that an idle peer gets.
-        let _ = timeout(IDLE_TIME_MAX, running).await;
+        http2_connection(stream, peer, app, stop).await;
     } else {
-        http1_connection(stream, peer, app, activity, stop).await;
+        http1_connection(stream, peer, app, stop).await;
     }
+}
+
+async fn http2_connection(
+    stream: TlsStream<TcpStream>,
+    peer: Peer,
+    app: Arc<App>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let activity = Activity::idle();
+    let mut http = http2::Builder::new(TokioExecutor::new());
+    http.timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEADER_BYTES_MAX as u32)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIME_MAX);
+    let peer = Arc::new(peer);
+    let service = service_fn(|request| {
+        answer(
+            Arc::clone(&app),
+            Arc::clone(&activity),
+            request,
+            Arc::clone(&peer),
+        )
+    });
+    let mut running = pin!(http.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        _ = running.as_mut() => return,
+        _ = over(&activity, &mut stop) => running.as_mut().graceful_shutdown(),
+    }
+    // The serve loop's own drain is shorter than the patience that an idle peer gets.
+    let _ = timeout(IDLE_TIME_MAX, running).await;
 }
 
 async fn http1_connection(
     stream: TlsStream<TcpStream>,
-    peer: SocketAddr,
+    peer: Peer,
     app: Arc<App>,
-    activity: Arc<Activity>,
     mut stop: watch::Receiver<bool>,
 ) {
+    let activity = Activity::awaiting_head();
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIME_MAX)
+    // Without a timer of hyper's: `activity` bounds both a head and an idle connection.
+    http.header_read_timeout(None)
         .max_headers(HEADERS_MAX)
         .max_header_size(HEADER_BYTES_MAX)
         .max_buf_size(4 * HEADER_BYTES_MAX);
-    let service =
-        service_fn(|request| answer(Arc::clone(&app), Arc::clone(&activity), request, peer));
-    let mut running = pin!(http.serve_connection(TokioIo::new(Lingering::new(stream)), service));
+    let stream = TokioIo::new(Lingering::new(stream, Arc::clone(&activity)));
+    let peer = Arc::new(peer);
+    let service = service_fn(|request| {
+        answer(
+            Arc::clone(&app),
+            Arc::clone(&activity),
+            request,
+            Arc::clone(&peer),
+        )
+    });
+    let mut running = pin!(http.serve_connection(stream, service));
     tokio::select! {
         _ = running.as_mut() => return,
-        () = over(&activity, &mut stop) => running.as_mut().graceful_shutdown(),
+        over = over(&activity, &mut stop) => match over {
+            // Nothing runs, and what has come of the head is no request.
+            Over::Slow => return,
+            Over::Idle => running.as_mut().graceful_shutdown(),
+        },
     }
-    let _ = timeout(IDLE_TIME_MAX, running).await;
+    // A head that is still arriving has its own time, also now.
+    tokio::select! {
+        _ = timeout(IDLE_TIME_MAX, running) => {}
+        _ = activity.over() => {}
+    }
 }
 
 async fn answer(
     app: Arc<App>,
     activity: Arc<Activity>,
     request: Request<Incoming>,
-    peer: SocketAddr,
+    peer: Arc<Peer>,
 ) -> Result<Response<Body>, std::convert::Infallible> {
-    let busy = activity.begin();
+    let (busy, says_length) = activity.begin();
+    // hyper leaves only one of them in the request.
+    let two_lengths = says_length && request.headers().contains_key(TRANSFER_ENCODING);
     Ok(app
-        .answer(request.map(Either::Left), peer)
+        .answer(request.map(Either::Left), &peer, two_lengths)
         .await
         .map(|body| body.holding(busy)))
 }
 
-/// When a connection should end: the server stops, or nothing was asked for a while.
-async fn over(activity: &Activity, stop: &mut watch::Receiver<bool>) {
-    let idle = async {
-        loop {
-            let Some(left) = activity.time_left() else {
-                return;
-            };
-            tokio::time::sleep(left).await;
-        }
-    };
+/// When a connection should end: the server stops, or nothing was asked for a while; at once when a head was too slow.
+async fn over(activity: &Activity, stop: &mut watch::Receiver<bool>) -> Over {
     tokio::select! {
-        _ = stop.wait_for(|stop| *stop) => {}
-        () = idle => {}
-    }
-}
-
-/// How much is going on in a connection.
-struct Activity {
-    running: AtomicUsize,
-    last: Mutex<Instant>,
-}
-
-impl Default for Activity {
-    fn default() -> Self {
-        Self {
-            running: AtomicUsize::new(0),
-            last: Mutex::new(Instant::now()),
-        }
-    }
-}
-
-impl Activity {
-    fn begin(self: &Arc<Self>) -> Busy {
-        self.running.fetch_add(1, Ordering::Relaxed);
-        Busy(Arc::clone(self))
-    }
-
-    /// How long it may stay idle from now; none when it has been for too long.
-    fn time_left(&self) -> Option<Duration> {
-        if self.running.load(Ordering::Relaxed) > 0 {
-            return Some(IDLE_TIME_MAX);
-        }
-        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        IDLE_TIME_MAX
-            .checked_sub(last.elapsed())
-            .filter(|left| !left.is_zero())
-    }
-}
-
-/// One request of a connection.
-struct Busy(Arc<Activity>);
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        *self.0.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-        self.0.running.fetch_sub(1, Ordering::Relaxed);
+        _ = stop.wait_for(|stop| *stop) => Over::Idle,
+        over = activity.over() => over,
     }
 }
 
@@ -284,14 +270,6 @@ impl Drop for Place {
     }
 }
 
-/// An address as it is counted: whoever has one address of a /64 has all of them.
-fn network_of(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
-        v4 @ IpAddr::V4(_) => v4,
-    }
-}
-
 /// How many files this process may open, as the kernel says.
 fn open_files_max() -> Option<usize> {
     let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
@@ -347,27 +325,5 @@ mod tests {
         drop((places, other, v4));
         assert_eq!(connections.all.load(Ordering::Relaxed), 0);
         assert!(connections.by_source.lock().expect("no panic").is_empty());
-    }
-
-    #[test]
-    fn mapped_addresses_are_their_own() {
-        assert_eq!(network_of(address("::ffff:10.0.0.1")), address("10.0.0.1"));
-        assert_eq!(
-            network_of(address("2001:db8:0:1:2::3")),
-            address("2001:db8:0:1::")
-        );
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_idle_connection_has_an_end() {
-        let activity = Arc::new(Activity::default());
-        assert_eq!(activity.time_left(), Some(IDLE_TIME_MAX));
-        let busy = activity.begin();
-        tokio::time::advance(10 * IDLE_TIME_MAX).await;
-        assert_eq!(activity.time_left(), Some(IDLE_TIME_MAX), "a request runs");
-        drop(busy);
-        assert_eq!(activity.time_left(), Some(IDLE_TIME_MAX));
-        tokio::time::advance(IDLE_TIME_MAX).await;
-        assert_eq!(activity.time_left(), None);
     }
 }

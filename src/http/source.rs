@@ -38,6 +38,14 @@ pub(super) fn source_of(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) 
     nearest
 }
 
+/// An address as it is counted: whoever has one address of a /64 has all of them.
+pub(super) fn network_of(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use hyper::header::HeaderValue;
@@ -105,5 +113,18 @@ mod tests {
             "10.0.0.2",
             "all trusted: the furthest"
         );
+    }
+
+    #[test]
+    fn mapped_addresses_are_their_own() {
+        assert_eq!(network_of(parsed("::ffff:10.0.0.1")), parsed("10.0.0.1"));
+        assert_eq!(
+            network_of(parsed("2001:db8:0:1:2::3")),
+            parsed("2001:db8:0:1::")
+        );
+    }
+
+    fn parsed(text: &str) -> IpAddr {
+        text.parse().expect("an address")
     }
 }

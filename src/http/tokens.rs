@@ -8,10 +8,10 @@ use std::sync::Arc;
 use coffer_api as api;
 use coffer_api::SecretText;
 
-use super::endpoint::{Answered, Asked, Endpoint, named};
+use super::endpoint::{Answered, Asked, Captured, Endpoint, named};
 use super::limits::TOKEN_BODY_BYTES_MAX;
 use super::reply::Reply;
-use crate::model::{Refusal, Scope, Token, Ttl};
+use crate::model::{Refusal, Resource, Scope, Token, Ttl};
 use crate::operations::tokens::{
     CreateToken, CreatedToken, ListTokens, ReadOwnToken, RevokeToken, TokenFacts, TokenNamed,
     TokensPage,
@@ -19,6 +19,10 @@ use crate::operations::tokens::{
 
 impl Endpoint for CreateToken {
     const BODY_BYTES_MAX: usize = TOKEN_BODY_BYTES_MAX;
+
+    fn aims_at(_: Captured<'_>) -> Result<String, Refusal> {
+        Ok(Resource::TOKENS.text())
+    }
 
     fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {
         let body: api::CreateToken = asked.body()?;

@@ -7,9 +7,12 @@ mod callers;
 mod canaries;
 mod floods;
 mod garbage;
+mod heads;
 mod leaks;
 mod names;
 mod raw;
+mod shares;
+mod strangers;
 mod tenants;
 mod tokens;
 

@@ -2,19 +2,27 @@
 //!
 //! Invariant: what is sent is what the test wrote, byte for byte.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use coffer::http::tls;
+use hyper::body::Body;
+use hyper::client::conn::http2::{self, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::support::client::Token;
 use crate::support::vault::TestVault;
+
+/// Where requests come from, unless a test says otherwise.
+const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
+/// Another address of this machine, as if it were somebody else's.
+pub const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 /// A connection that speaks HTTP/1.1.
 pub struct Raw(TlsStream<TcpStream>);
@@ -31,22 +39,12 @@ pub struct RawAnswer {
 impl Raw {
     /// Connects to a vault.
     pub async fn connect(v: &TestVault) -> Self {
-        let chain = tls::read_chain(&v.authority()).expect("a certificate");
-        let mut trusted = RootCertStore::empty();
-        for certificate in chain {
-            trusted.add(certificate).expect("it can be trusted");
-        }
-        let config = ClientConfig::builder_with_provider(tls::provider());
-        let config = config.with_safe_default_protocol_versions();
-        let config = config.expect("TLS 1.3 and 1.2");
-        let mut config = config.with_root_certificates(trusted).with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let address: SocketAddr = v.address();
-        let stream = TcpStream::connect(address).await.expect("it listens");
-        let name = ServerName::from(address.ip());
-        let connector = TlsConnector::from(Arc::new(config));
-        let stream = connector.connect(name, stream).await;
-        Self(stream.expect("the handshake succeeds"))
+        Self::connect_from(v, HERE).await
+    }
+
+    /// Connects from this address of the machine's own.
+    pub async fn connect_from(v: &TestVault, from: Ipv4Addr) -> Self {
+        Self(tls(v, from, b"http/1.1").await)
     }
 
     /// Sends bytes; `false` when the server has gone away.
@@ -75,9 +73,45 @@ impl Raw {
         // A server that closes without a word of TLS is an end like any other.
         let _ = self.0.read_to_end(&mut bytes).await;
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        let status = text.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
+        let status = text.strip_prefix("HTTP/1.")?.get(2..5)?.parse().ok()?;
         Some(RawAnswer { status, text })
     }
+}
+
+/// A connection that speaks HTTP/2.
+pub async fn http2<B>(v: &TestVault) -> SendRequest<B>
+where
+    B: Body + Send + Unpin + 'static,
+    B::Data: Send,
+    B::Error: std::error::Error + Send + Sync,
+{
+    let stream = TokioIo::new(tls(v, HERE, b"h2").await);
+    let connected = http2::handshake(TokioExecutor::new(), stream).await;
+    let (sender, connection) = connected.expect("it speaks HTTP/2");
+    // It ends with its last request; how does not matter.
+    tokio::spawn(async { drop(connection.await) });
+    sender
+}
+
+async fn tls(v: &TestVault, from: Ipv4Addr, protocol: &[u8]) -> TlsStream<TcpStream> {
+    let chain = tls::read_chain(&v.authority()).expect("a certificate");
+    let mut trusted = RootCertStore::empty();
+    for certificate in chain {
+        trusted.add(certificate).expect("it can be trusted");
+    }
+    let config = ClientConfig::builder_with_provider(tls::provider());
+    let config = config.with_safe_default_protocol_versions();
+    let config = config.expect("TLS 1.3 and 1.2");
+    let mut config = config.with_root_certificates(trusted).with_no_client_auth();
+    config.alpn_protocols = vec![protocol.to_vec()];
+    let address: SocketAddr = v.address();
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind((from, 0).into()).expect("a port is free");
+    let stream = socket.connect(address).await.expect("it listens");
+    let name = ServerName::from(address.ip());
+    let connector = TlsConnector::from(Arc::new(config));
+    let stream = connector.connect(name, stream).await;
+    stream.expect("the handshake succeeds")
 }
 
 /// A request's head, without the empty line at its end.

@@ -43,6 +43,15 @@ impl Row {
         method.parse().expect("a method")
     }
 
+    /// The resource as far as the path says: it is all that a dead token's record knows, whose body is not read.
+    pub fn resource_of_path(&self) -> &'static str {
+        match self.route {
+            "POST /projects" => "*",
+            "POST /projects/{project}/environments" => "payments",
+            _ => self.resource,
+        }
+    }
+
     /// What the scopes are asked for, where that is not what the record says.
     pub fn asked(&self) -> (&'static str, &'static str) {
         match self.kind {

@@ -31,7 +31,11 @@ impl Line {
             401 => "-",
             _ => "app/root",
         };
-        let (action, resource) = (row.action, row.resource);
+        let resource = match expected.status {
+            401 => row.resource_of_path(),
+            _ => row.resource,
+        };
+        let action = row.action;
         let (status, code) = (expected.status, expected.code);
         Some(Self(format!(
             "{principal} {token} {action} {resource} {verdict} {status} {code}"

@@ -91,6 +91,11 @@ impl View {
         }
     }
 
+    /// Whether it answers from the cache: so does the view of a request's first decision, and no other.
+    pub(super) const fn is_cached(&self) -> bool {
+        matches!(self.source, Source::Cache)
+    }
+
     /// What the decision relied on.
     pub(super) fn into_relied(self) -> Relied {
         let seen = self
