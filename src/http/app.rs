@@ -9,11 +9,12 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use hyper::body::Body as _;
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response};
 use tokio::time::Instant;
 
-use super::body::{self, RequestBody};
+use super::body;
 use super::endpoint::{Call, turned_away};
 use super::finish::Finish;
 use super::journal::Journal;
@@ -22,6 +23,7 @@ use super::reply::{Body, Reply};
 use super::routes::{self, Found};
 use super::shares::{Peer, Shares};
 use super::source::source_of;
+use super::unread::RequestBody;
 use super::{headers, open, url};
 use crate::config::Network;
 use crate::door::{Counted, Credential, Door, RequestId, Turned};
@@ -110,10 +112,15 @@ impl App {
         let status = result.as_ref().map_or_else(Fault::status, Reply::status);
         self.journal
             .write(&method, pattern, status, id, began.elapsed());
-        match result {
+        let answer = match result {
             Ok(reply) => reply.answer(id),
             Err(fault) => fault.answer(id, version),
+        };
+        // No body follows the answer to a HEAD: over HTTP/2 it would break the stream (RFC 9110, 9.3.2).
+        if method == Method::HEAD {
+            return answer.map(|_| Body::full(Bytes::new()));
         }
+        answer
     }
 
     /// Everything that needs no body, no store and no waiting.

@@ -3,9 +3,8 @@
 //!
 //! Invariant: JSON that is too deep or has too many keys is refused before a parser sees it (advisory H1).
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Either, Full};
-use hyper::body::{Body as HttpBody, Incoming};
+use http_body_util::BodyExt;
+use hyper::body::Body as HttpBody;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
@@ -13,10 +12,8 @@ use zeroize::Zeroizing;
 use super::limits::{BODY_BYTES_MAX, BODY_TIME_MAX, JSON_DEPTH_MAX, JSON_KEYS_MAX};
 use super::problem::Fault;
 use super::shares::Share;
+use super::unread::RequestBody;
 use crate::model::Refusal;
-
-/// A request's body: from the network, or a test's own.
-pub type RequestBody = Either<Incoming, Full<Bytes>>;
 
 /// The first buffer, in bytes; also the unit in which the budget is taken.
 const PIECE_BYTES: usize = 16 << 10;
@@ -165,13 +162,14 @@ mod tests {
     use super::super::limits::BODIES_PER_SOURCE_KIB_MAX;
     use super::super::shares::Shares;
     use super::*;
+    use bytes::Bytes;
 
     async fn sent(body: &[u8], kind: &[&'static str], limit: usize) -> Result<ReadBody, Fault> {
         let mut headers = HeaderMap::new();
         for kind in kind {
             headers.append(CONTENT_TYPE, HeaderValue::from_static(kind));
         }
-        let body = Either::Right(Full::new(Bytes::copy_from_slice(body)));
+        let body = RequestBody::from(Bytes::copy_from_slice(body));
         let share = Shares::default().of(IpAddr::from([192, 0, 2, 1]));
         let mut others = share.room();
         others

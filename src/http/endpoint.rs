@@ -14,12 +14,13 @@ use hyper::http::request::Parts;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::body::{self, ReadBody, RequestBody};
+use super::body::{self, ReadBody};
 use super::finish::Running;
 use super::headers;
 use super::problem::Fault;
 use super::reply::Reply;
 use super::shares::{Place, Share};
+use super::unread::RequestBody;
 use super::url::{Query, wrong};
 use crate::door::{Access, Credential, Door, Operation, Request, RequestId, Turned};
 use crate::model::{EnvironmentName, Name, Refusal, Resource, SecretName, SecretPath};

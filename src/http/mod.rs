@@ -14,7 +14,7 @@
 //! | [`reply`] [`problem`] | what is sent back |
 //! | `finish` `journal` | what has begun ends; one line in the server's log |
 //! | [`server`] [`tls`] | sockets, handshakes, connections |
-//! | `activity` `lengths` `linger` | what is on its way in a connection, and how it ends |
+//! | `activity` `lengths` `linger` `unread` | what is on its way in a connection, and how it ends |
 //! | `shares` | what each source may use of all that there is |
 //! | [`probe`] | asks a server on this machine whether it is ready |
 //! | [`limits`] | every number with its unit |
@@ -44,9 +44,10 @@ mod shares;
 mod source;
 pub mod tls;
 mod tokens;
+mod unread;
 mod url;
 
 pub use app::{App, NodeFacts};
-pub use body::RequestBody;
 pub use open::OPEN_ROUTES;
 pub use routes::ROUTES;
+pub use unread::RequestBody;

@@ -12,9 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http_body_util::Either;
 use hyper::body::Incoming;
-use hyper::header::TRANSFER_ENCODING;
+use hyper::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -36,6 +35,7 @@ use super::linger::Lingering;
 use super::reply::Body;
 use super::shares::Peer;
 use super::source::network_of;
+use super::unread::RequestBody;
 
 /// After an error of `accept`, such as no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -194,10 +194,16 @@ async fn answer(
     let (busy, says_length) = activity.begin();
     // hyper leaves only one of them in the request.
     let two_lengths = says_length && request.headers().contains_key(TRANSFER_ENCODING);
-    Ok(app
-        .answer(request.map(Either::Left), &peer, two_lengths)
-        .await
-        .map(|body| body.holding(busy)))
+    let version = request.version();
+    let (head, incoming) = request.into_parts();
+    let (body, unread) = RequestBody::arriving(incoming, version);
+    let request = Request::from_parts(head, body);
+    let mut answer = app.answer(request, &peer, two_lengths).await;
+    if unread.is_some_and(|unread| unread.is_true()) {
+        let close = HeaderValue::from_static("close");
+        answer.headers_mut().insert(CONNECTION, close);
+    }
+    Ok(answer.map(|body| body.holding(busy)))
 }
 
 /// When a connection should end: the server stops, or nothing was asked for a while; at once when a head was too slow.
