@@ -8,6 +8,7 @@ mod api;
 mod architecture;
 mod bundle;
 mod compile;
+mod container;
 mod ledger;
 mod matrix;
 mod nodes;

@@ -272,8 +272,16 @@ impl Door {
         fault::pause("decided").await;
         if draft.changes.is_empty() {
             if tried > 0 {
+                fault::pause(if tried == 1 {
+                    "sent back"
+                } else {
+                    "sent back again"
+                })
+                .await;
                 // All of it was true at once, in one snapshot after the request began.
-                draft.relied.refs.clear();
+                if !fault::planted("a snapshot doubted") {
+                    draft.relied.refs.clear();
+                }
             }
             return Ok((shared.queue.read(draft).await, Some(answer)));
         }

@@ -40,6 +40,7 @@ pub(super) async fn run(door: Door, mut beat: Beat) {
     };
     while beat.next().await {
         scheduler.turn(&beat).await;
+        fault::pause("turn over").await;
     }
 }
 

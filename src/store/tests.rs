@@ -8,6 +8,7 @@ mod engines;
 mod finds;
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tempfile::TempDir;
@@ -25,6 +26,10 @@ use crate::model::{
 const STREAM: StreamId = StreamId::from_bytes([5; 16]);
 const BOOT: BootId = BootId::from_bytes([6; 16]);
 const SPACE: [u8; 16] = [7; 16];
+/// The longest that a test waits for anything.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// From one look at a condition to the next.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A store of its own, founded: world 1, a stream with one record, a key.
 struct Trial {
@@ -151,11 +156,24 @@ impl Trial {
         let mut connection = self.store.source.connect(Role::Writer).await.unwrap();
         run(&mut connection, text).await;
     }
+
+    /// Waits until a query that Coffer itself never sends finds a row.
+    async fn until(&self, query: &'static str) {
+        let mut connection = self.store.source.connect(Role::Writer).await.unwrap();
+        let found = async {
+            while run(&mut connection, query).await == 0 {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        let found = tokio::time::timeout(PATIENCE, found).await;
+        found.expect("the database comes to it");
+    }
 }
 
-async fn run(connection: &mut Connection, text: &'static str) {
+/// How many rows it changed or found.
+async fn run(connection: &mut Connection, text: &'static str) -> u64 {
     let result: Result<u64, super::StoreError> = async { run!(connection, text) }.await;
-    result.unwrap();
+    result.unwrap()
 }
 
 async fn fresh_database() -> String {

@@ -4,8 +4,12 @@
 use serde_json::json;
 use tokio::task::JoinSet;
 
+use crate::support::cluster::{Cluster, on_both};
+use crate::support::eventually;
 use crate::support::vault::both_engines;
 
+const SECRET: &str = "payments/prod/one";
+const PATH: &str = "/secrets/payments/prod/one";
 /// Commands at once: more than a batch's third attempts can leave undecided.
 const AT_ONCE: usize = 64;
 /// Increments by each who counts.
@@ -82,5 +86,39 @@ both_engines! {
         assert_eq!(versions, (2..AT_ONCE as u64 + 2).collect::<Vec<_>>(), "each on another's result");
         let read = v.get("/secrets/payments/prod/merged", &v.root).await.is(200).json();
         assert_eq!(read["fields"].as_object().expect("fields").len(), AT_ONCE + 1);
+    }
+}
+
+on_both! {
+    /// A write and, behind it in one batch, a deletion that was sent back twice: what the batch leaves is what is read.
+    async fn what_a_batch_takes_away_again_is_not_remembered(engine: Engine) {
+        let (cluster, a) = Cluster::with_one(engine).await;
+        cluster.set(&a, SECRET, "1").await;
+        let decided = async |many: usize| {
+            let met = || async { (a.hits("decided") >= many).then_some(()) };
+            eventually("a decision", met).await;
+        };
+        a.arm("decided=hold");
+        let call = a.delete(PATH, &cluster.root);
+        let deletes = tokio::spawn(async move { call.await });
+        decided(1).await;
+        for attempt in 2..=3 {
+            cluster.set(&a, SECRET, attempt.to_string()).await;
+            a.arm("decided=hold");
+            a.go_on();
+            decided(attempt).await;
+        }
+        // The ledger stands, and the write is the first that it will find.
+        a.arm("probe=hold,decided=plant:0:1");
+        a.met("probe").await;
+        let call = a.put(PATH, json!({ "fields": { "v": "last" } }), &cluster.root);
+        let writes = tokio::spawn(async move { call.await });
+        decided(4).await;
+        a.go_on();
+        writes.await.expect("no panic").is(200);
+        deletes.await.expect("no panic").is(204);
+        a.get(PATH, &cluster.root).await.is_problem(404, "not-found");
+        assert_eq!(a.end().await.code, Some(0));
+        cluster.check().await;
     }
 }

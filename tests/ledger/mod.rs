@@ -9,3 +9,4 @@ mod disk;
 mod hangups;
 mod kills;
 pub mod load;
+mod unrecorded;

@@ -8,35 +8,11 @@ use serde_json::json;
 use crate::support::client::Answer;
 use crate::support::cluster::{Cluster, Start};
 use crate::support::eventually;
+use crate::support::history::{SEQ, keep, restore};
 
 const ONE: &str = "/secrets/payments/prod/one";
-const SEQ: &str = "SELECT seq FROM world";
-const TABLES: [&str; 7] = [
-    "world",
-    "note",
-    "document",
-    "version",
-    "wrapped_key",
-    "stream",
-    "segment",
-];
-
-/// Keeps the whole store as it is.
-async fn keep(cluster: &Cluster) {
-    let copies = TABLES.map(|table| format!("CREATE TABLE old.{table} AS TABLE public.{table};"));
-    cluster
-        .alter(&format!("CREATE SCHEMA old; {}", copies.concat()))
-        .await;
-}
-
-/// Puts back what was kept, at one stroke.
-async fn restore(cluster: &Cluster) {
-    let copies = TABLES.map(|table| {
-        format!("DELETE FROM public.{table}; INSERT INTO public.{table} SELECT * FROM old.{table};")
-    });
-    cluster.alter(&copies.concat()).await;
-}
-
+/// The notes that a node follows at once where `few notes` is planted.
+const FEW_NOTES: i64 = 4;
 /// Where the other history's sequence stands when the node meets it.
 #[derive(Clone, Copy, Debug)]
 enum Seq {
@@ -269,4 +245,67 @@ async fn notes_that_were_forged_drop_the_cache() {
         "DELETE FROM note WHERE seq = $W + 2; UPDATE note SET seq = seq - 1 WHERE seq = $W + 3",
     )
     .await;
+}
+
+/// A is behind by more than it follows: only the notes that it does not get say that `one` and its caller changed.
+async fn cut(write: bool) {
+    let cluster = Cluster::new(Engine::Postgres).await;
+    let few = Start {
+        points: "few notes=plant",
+        ..Start::default()
+    };
+    let a = cluster.start_with("a", few).await;
+    cluster.place(&a, "payments/prod").await;
+    let b = cluster.start("b").await;
+    for secret in ["payments/prod/one", "payments/prod/other"] {
+        cluster.set(&b, secret, "1").await;
+    }
+    let scopes = "read:payments/prod/** write:payments/prod/**";
+    let token = cluster.child(&a, &cluster.root, scopes).await;
+    a.get(ONE, &token).await.is(200);
+    let dropped = async || {
+        let records = cluster.bundle(&a).await;
+        records.count(
+            "system/ledger",
+            "audit",
+            "sys/status",
+            "allowed: history-dropped",
+        )
+    };
+    let before = dropped().await;
+    // As many as it follows, and nothing is dropped.
+    a.stop().await;
+    let from = cluster.number(SEQ).await;
+    while cluster.number(SEQ).await < from + FEW_NOTES {
+        cluster.set(&b, "payments/prod/other", "2").await;
+    }
+    a.go_on();
+    assert_eq!(cluster.value(&a, "payments/prod/other").await, "2");
+    assert_eq!(dropped().await, before, "the bound itself is followed");
+    // One more than that.
+    a.stop().await;
+    for _ in 0..FEW_NOTES - 1 {
+        cluster.set(&b, "payments/prod/other", "3").await;
+    }
+    cluster.set(&b, "payments/prod/one", "2").await;
+    b.delete(&format!("/tokens/{}", token.id), &cluster.root)
+        .await;
+    a.go_on();
+    if write {
+        let late = json!({ "fields": { "v": "late" } });
+        let late = a.put(ONE, late, &token).await;
+        late.is_problem(401, "token-revoked");
+    } else {
+        a.get(ONE, &token).await.is_problem(401, "token-revoked");
+    }
+    assert_eq!(cluster.value(&a, "payments/prod/one").await, "2");
+    assert_eq!(cluster.value(&a, "payments/prod/other").await, "3");
+    assert_eq!(dropped().await, before + 1, "the matter is recorded");
+    cluster.check().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn notes_that_are_cut_at_the_bound_drop_the_cache() {
+    cut(false).await;
+    cut(true).await;
 }

@@ -3,7 +3,10 @@
 //!
 //! Invariant: nothing here waits for a time to pass, and a point that was never met fails its test.
 
+mod ahead;
+mod beside;
 mod cache;
+mod clocks;
 mod export;
 mod history;
 mod interleaved;

@@ -6,9 +6,10 @@ use coffer::store::Engine;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::support::cluster::Cluster;
+use crate::support::cluster::{Cluster, on_both};
 use crate::support::eventually;
 use crate::support::node::Node;
+use crate::support::records::Record;
 
 const SECRET: &str = "payments/prod/stripe";
 const EVERY: u64 = 3_600;
@@ -133,4 +134,29 @@ async fn a_rotation_comes_on_time_and_once_beside_another_node() {
     cluster.set_clock(Ttl::seconds(clock));
     rotated_once(&cluster, &b, &old, clock).await;
     assert_eq!(cluster.version(&a, SECRET).await, 2);
+}
+
+on_both! {
+    /// What is not due costs nothing: turns of the scheduler leave neither a lease nor a record.
+    async fn a_scheduler_with_nothing_to_do_writes_nothing(engine: Engine) {
+        let (cluster, a, old) = due_later(engine).await;
+        cluster.set_clock(Ttl::seconds(EVERY + 10));
+        rotated_once(&cluster, &a, &old, EVERY + 10).await;
+        // The turn that rotated may not be over yet: the first end that is seen may be its.
+        a.arm("turn over=plant");
+        let turns = async |many: usize| {
+            let turned = || async { (a.hits("turn over") >= many).then_some(()) };
+            eventually("turns of the scheduler", turned).await;
+        };
+        turns(1).await;
+        let scheduled = async || {
+            let records = cluster.bundle(&a).await;
+            let by = |record: &&Record| record.text("principal") == Some("system/scheduler");
+            records.all().iter().filter(by).count()
+        };
+        let before = scheduled().await;
+        assert!(before > 0, "it has rotated");
+        turns(a.hits("turn over") + 2).await;
+        assert_eq!(scheduled().await, before);
+    }
 }

@@ -44,6 +44,8 @@ use coffer::operations::tokens::{
 };
 use coffer::store::{DatabaseSettings, DatabaseUrl, Store};
 
+use crate::support::eventually;
+
 struct Vault {
     door: Door,
     clock: Arc<Clock>,
@@ -196,13 +198,10 @@ impl Vault {
 
 /// The door's parts let go of the file when their tasks have ended.
 async fn reopened(settings: &DatabaseSettings) -> Store {
-    for _ in 0..200 {
-        if let Ok(store) = Store::open(settings).await {
-            return store;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
-    panic!("the door did not let go of its store");
+    eventually("the door lets go of its store", || async {
+        Store::open(settings).await.ok()
+    })
+    .await
 }
 
 async fn keys(store: &Store, key: &[u8]) -> Keyring {

@@ -14,7 +14,7 @@ use coffer::store::Engine;
 use tempfile::TempDir;
 
 use super::client::{Client, Token};
-use super::{LOOK_EVERY, eventually, postgres};
+use super::{eventually, postgres};
 
 /// What opens the seal of every such server.
 pub const PASSPHRASE: &str = "correct horse battery staple";
@@ -174,12 +174,11 @@ impl Built {
         assert!(told.expect("kill can be run").success());
         // Meanwhile the client has to hear that its connection ends.
         let child = &mut self.child;
-        let ended = loop {
-            if let Some(ended) = child.try_wait().expect("it is a child") {
-                break ended;
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        };
+        let ended = eventually("the server ends", || {
+            let ended = child.try_wait().expect("it is a child");
+            async move { ended }
+        });
+        let ended = ended.await;
         assert!(ended.success(), "{ended}");
     }
 }

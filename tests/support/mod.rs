@@ -6,6 +6,7 @@
 pub mod built;
 pub mod client;
 pub mod cluster;
+pub mod history;
 pub mod node;
 pub mod postgres;
 pub mod proxy;

@@ -81,6 +81,13 @@ impl Node {
         eventually(&hit, seen).await;
     }
 
+    /// How often an armed point was met by now.
+    pub fn hits(&self, point: &str) -> usize {
+        let hit = format!("failpoint {point}: ");
+        let lines = self.said.lines.lock().expect("no panic");
+        lines.iter().filter(|line| line.contains(&hit)).count()
+    }
+
     /// Whether a line that it printed holds this.
     pub fn has_said(&self, part: &str) -> bool {
         self.said

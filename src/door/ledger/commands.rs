@@ -4,14 +4,15 @@
 //!
 //! Invariant: nothing runs between the head's move and COMMIT but the failpoints.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
-use super::follow::NOTES_MAX;
+use super::follow::notes_max;
 use super::{Fenced, Ledger, Next, Trouble, check_schema};
 use crate::door::draft::{Command, Draft, Outcome};
+use crate::door::facts::Fact;
 use crate::door::history::Standing;
 use crate::model::{Changes, Ref, WorldRow};
 use crate::store::{Stamp, StoreError, Writer};
@@ -160,7 +161,7 @@ impl Ledger {
         let at = self.shared.history.at();
         if (world.seq, world.mark) != (at.seq, at.mark) {
             let (notes, _) = writer
-                .list_notes(&at, NOTES_MAX)
+                .list_notes(&at, notes_max())
                 .await
                 .map_err(Trouble::Unstored)?;
             self.follow(&world, notes)?;
@@ -259,11 +260,7 @@ impl Ledger {
             )));
         }
         next.change = Some((Stamp { seq, mark }, refs));
-        let accepted = std::mem::take(&mut batch.accepted);
-        next.learned = accepted
-            .into_iter()
-            .flat_map(|draft| draft.learned.0)
-            .collect();
+        next.learned = learned(std::mem::take(&mut batch.accepted));
         let world = WorldRow {
             seq,
             mark,
@@ -342,6 +339,19 @@ impl Locked {
         refs.sort_unstable();
         refs.into_boxed_slice()
     }
+}
+
+/// What is known once a batch is true. Of what it touched more than once only the last counts: an earlier fact that was
+/// seen, for however short a time, would pass for the batch's own result.
+fn learned(accepted: Vec<Draft>) -> HashMap<Ref, Fact> {
+    let mut learned = HashMap::new();
+    for draft in accepted {
+        for touched in &draft.changes.touched {
+            learned.remove(touched);
+        }
+        learned.extend(draft.learned.0);
+    }
+    learned
 }
 
 /// The writer, from which every view of the batch is gone by now.

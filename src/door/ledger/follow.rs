@@ -7,11 +7,23 @@ use super::{Fenced, Ledger, Trouble, check_schema};
 use crate::door::decision::Learned;
 use crate::door::draft::{Draft, DraftRecord};
 use crate::door::history::Relied;
+use crate::fault;
 use crate::model::{Action, Changes, Ref, Resource, WorldRow};
 use crate::store::{NoteRow, Stamp};
 
 /// The most notes that are followed at once; beyond them the cache is dropped.
-pub(super) const NOTES_MAX: u32 = 10_000;
+const NOTES_MAX: u32 = 10_000;
+/// The same where a test has planted a lower bound.
+const FEW_NOTES_MAX: u32 = 4;
+
+/// How many notes are asked for.
+pub(super) fn notes_max() -> u32 {
+    if fault::planted("few notes") {
+        FEW_NOTES_MAX
+    } else {
+        NOTES_MAX
+    }
+}
 
 impl Ledger {
     /// Reads what changed since, outside of any batch.
@@ -26,7 +38,7 @@ impl Ledger {
             .await
             .map_err(Trouble::Unstored)?;
         let (notes, _) = main
-            .list_notes(&at, NOTES_MAX)
+            .list_notes(&at, notes_max())
             .await
             .map_err(Trouble::Unstored)?;
         let Some(mut world) = world else {

@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use super::draft::{Command, Draft, Outcome};
 use super::shared::Shared;
 use super::state_dir::StateDir;
+use crate::fault;
 use crate::model::{Timestamp, WorldRow};
 use crate::store::{Engine, StoreError, Writer};
 pub(super) use commands::NOTES_KEPT;
@@ -292,6 +293,7 @@ impl Ledger {
 
     /// Looks whether the stream is still ours and follows what changed, so that an idle node notices both.
     async fn probe(&mut self) -> Result<(), Fenced> {
+        fault::pause("probe").await;
         let Some(main) = self.main.as_mut() else {
             return self.recover_quietly().await;
         };

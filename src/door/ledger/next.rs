@@ -3,6 +3,7 @@
 //!
 //! Invariant: building it changes nothing.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use coffer_audit_log::{Checkpoint, Frontier, signed_note};
@@ -27,8 +28,8 @@ pub(in crate::door) struct Next {
     pub(in crate::door) segment: SegmentRow,
     /// What the batch changed, with its place in the change sequence.
     pub(super) change: Option<(Stamp, Box<[Ref]>)>,
-    /// What is then known, in the order in which it was decided.
-    pub(super) learned: Vec<(Ref, Fact)>,
+    /// What is then known, each once.
+    pub(super) learned: HashMap<Ref, Fact>,
     /// Drafts whose record is past its limits, by position among those given.
     pub(super) unfit: Vec<usize>,
 }
@@ -68,7 +69,7 @@ impl Next {
             last,
             segment: gathering.seal(&shared.keys, entropy, seq, &mut shared.packer())?,
             change: None,
-            learned: Vec::new(),
+            learned: HashMap::new(),
             unfit,
         })
     }

@@ -4,7 +4,7 @@
 //!
 //! Invariant: no more than two statements, however fast others write.
 
-use super::follow::NOTES_MAX;
+use super::follow::notes_max;
 use super::{Fenced, Ledger, Next, Trouble, check_schema};
 use crate::door::draft::{Draft, Outcome};
 use crate::door::history::Standing;
@@ -77,7 +77,7 @@ impl Ledger {
             return Err(Trouble::Unstored(StoreError::Lost));
         };
         match main
-            .store_reads(&next.batch(self.epoch), at, look, NOTES_MAX)
+            .store_reads(&next.batch(self.epoch), at, look, notes_max())
             .await
         {
             Ok(told) if told.fenced => Err(Trouble::Fenced(Some(Box::new(next)))),

@@ -10,6 +10,14 @@ use super::*;
 use crate::model::DocumentKind::Secret;
 use crate::store::{LOCK_WAIT_MS, Look, StoreError};
 
+/// A session of this database waits for another one.
+const WAITS_FOR_A_LOCK: &str = "SELECT 1 FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'";
+/// A session of this database has done nothing in its transaction for longer than a holder of the world may.
+const STANDS_STILL: &str = "SELECT 1 FROM pg_stat_activity
+    WHERE datname = current_database() AND state = 'idle in transaction'
+    AND GREATEST(query_start, state_change) < clock_timestamp() - INTERVAL '2 seconds'";
+
 /// A founded PostgreSQL, if there is one to try.
 async fn postgres() -> Option<Trial> {
     if engines_here().contains(&Engine::Postgres) {
@@ -43,7 +51,7 @@ async fn who_waited_for_the_lock_sees_the_notes_in_its_next_statement() {
             .unwrap()
             .stored
     );
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    trial.until(WAITS_FOR_A_LOCK).await;
     assert!(!waiting.is_finished());
     let changed = segment(2, 1);
     assert!(
@@ -90,7 +98,7 @@ async fn a_claim_that_comes_between_fences_a_waiting_batch_of_reads() {
             .await
             .unwrap()
     });
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    trial.until(WAITS_FOR_A_LOCK).await;
     assert!(!waiting.is_finished());
     run(&mut claim, "COMMIT").await;
     let outcome = waiting.await.unwrap();
@@ -108,7 +116,7 @@ async fn a_holder_that_stands_still_is_ended_and_a_fresh_one_is_not() {
     holder.lock().await.unwrap();
     trial.store.end_lock_holder().await.unwrap();
     holder.list_notes(&at(1), 9).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(2_200)).await;
+    trial.until(STANDS_STILL).await;
     trial.store.end_lock_holder().await.unwrap();
     assert!(matches!(
         holder.list_notes(&at(1), 9).await,
