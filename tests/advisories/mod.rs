@@ -15,6 +15,7 @@ mod shares;
 mod strangers;
 mod tenants;
 mod tokens;
+mod unread;
 
 use std::collections::BTreeSet;
 
