@@ -85,7 +85,7 @@ impl View {
         known.open().map_err(|_| Refusal::Tampered)
     }
 
-    /// Deleted secrets at a path, newest last, at most [`DELETED_MAX`] of those that were made last.
+    /// Deleted secrets at a path, newest last, at most a hundred of those that were made last.
     ///
     /// # Errors
     /// As [`Self::find_secret`].
