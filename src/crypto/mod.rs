@@ -20,6 +20,8 @@ mod signer;
 mod stories;
 mod token;
 mod versions;
+#[cfg(test)]
+mod wycheproof;
 
 use context::{Context, Label};
 use envelope::{Algorithm, open as open_envelope, seal as seal_envelope};

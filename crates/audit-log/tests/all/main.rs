@@ -6,3 +6,4 @@ mod fixture;
 mod note;
 mod record;
 mod tree;
+mod wycheproof;
