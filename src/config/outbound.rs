@@ -69,10 +69,17 @@ impl FromStr for Exception {
         };
         let url: TokenUrl = format!("https://{name}/").parse().map_err(drop)?;
         match url.host() {
-            UrlHost::Name(host) if host == name => Ok(Self::Host { name: host, port }),
+            UrlHost::Name(host) if host == name && name.bytes().all(is_of_a_name) => {
+                Ok(Self::Host { name: host, port })
+            }
             _ => Err(()),
         }
     }
+}
+
+/// No sign that looks like a pattern: there are none.
+fn is_of_a_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._".contains(&byte)
 }
 
 fn parse_port(text: &str) -> Result<u16, ()> {

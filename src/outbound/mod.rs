@@ -34,7 +34,7 @@ use crate::config;
 use crate::fault;
 use crate::model::{ClientAuth, Exchange, Timestamp, TokenUrl, Value};
 
-/// The head of an answer, in bytes, at most.
+/// The head of an answer, in bytes: one that is not whole by then is refused.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// Header fields of an answer, at most.
 const HEADERS_MAX: usize = 100;
