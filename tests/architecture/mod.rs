@@ -47,8 +47,8 @@ const CRATES: [(&str, &[&str]); 17] = [
     ("axum", &["http"]),
     ("tokio_rustls", &["http", "outbound"]),
     ("rustls_native_certs", &["outbound"]),
-    // A token URL is a noun; `outbound` form-encodes with it.
-    ("url", &["model", "outbound"]),
+    // A token URL is a noun; `outbound` form-encodes with it; `http` has a module of that name.
+    ("url", &["model", "outbound", "http"]),
     ("aes_gcm", &["crypto"]),
     ("chacha20poly1305", &["crypto"]),
     ("hkdf", &["crypto"]),

@@ -71,22 +71,32 @@ async fn what_is_cut_is_doubtful() {
     }
 }
 
+/// The time stands still until the request has arrived, and then runs to the limit at once.
 #[tokio::test]
 async fn an_answer_that_does_not_come_is_doubtful() {
-    let limits = Limits {
-        call: Duration::from_millis(300),
-        ..Limits::STANDING
-    };
-    let silent = Endpoint::at("127.0.0.1:0", Then::Wait).await;
-    let found = said(&refresh(&limited(limits), &silent.url()).await);
-    assert_eq!(found, format!("{LOST}: it took too long."));
-    assert!(silent.heard().contains("refresh_token=rt-1"));
+    let whole = http("200 OK", TOKENS);
+    for begun in [&whole[..0], &whole[..20], &whole[..whole.len() - 9]] {
+        let silent = Endpoint::at("127.0.0.1:0", Then::Stall(begun.into())).await;
+        let outbound = limited(Limits::STANDING);
+        let url = silent.url();
+        let arrived = async {
+            while silent.heard().is_empty() {
+                tokio::task::yield_now().await;
+            }
+            tokio::time::pause();
+        };
+        let (found, ()) = tokio::join!(refresh(&outbound, &url), arrived);
+        tokio::time::resume();
+        assert_eq!(said(&found), format!("{LOST}: it took too long."));
+        assert!(silent.heard().contains("refresh_token=rt-1"));
+        assert_eq!(silent.hits(), 1);
+    }
 }
 
 /// A handshake that does not end: no byte of the request has left, so trying again is safe.
 #[tokio::test]
 async fn a_handshake_that_does_not_end_was_not_sent() {
-    let silent = Endpoint::at("127.0.0.1:0", Then::Wait).await;
+    let silent = Endpoint::at("127.0.0.1:0", Then::Stall(Vec::new())).await;
     let url = silent.url().replace("http:", "https:");
     let (_directory, ca_file) = super::tls::authority_file();
     let rules = config::Outbound {

@@ -32,8 +32,8 @@ enum Then {
     Say(Vec<u8>),
     /// Closes without a word.
     Close,
-    /// Neither answers nor closes.
-    Wait,
+    /// Says this, which may be nothing, and then neither goes on nor closes.
+    Stall(Vec<u8>),
 }
 
 impl Endpoint {
@@ -92,7 +92,10 @@ async fn answer(
             let _ = stream.shutdown().await;
         }
         Then::Close => {}
-        Then::Wait => std::future::pending().await,
+        Then::Stall(begun) => {
+            let _ = stream.write_all(&begun).await;
+            std::future::pending().await
+        }
     }
 }
 

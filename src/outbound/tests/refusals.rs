@@ -93,9 +93,10 @@ async fn a_name_is_where_it_resolves_to() {
 /// The second answer is the attack: the first is checked, the second would be connected to.
 #[tokio::test]
 async fn a_name_that_changes_after_the_check_changes_nothing() {
+    // Nothing else is bound to 127.0.0.4, so that the port is free there too.
     let checked = Endpoint::at("127.0.0.2:0", Then::Say(http("200 OK", TOKENS).into())).await;
     let port = checked.address.port();
-    let trap = Endpoint::at(&format!("127.0.0.1:{port}"), Then::Close).await;
+    let trap = Endpoint::at(&format!("127.0.0.4:{port}"), Then::Close).await;
     let answers: [&[SocketAddr]; 3] = [&[checked.address], &[trap.address], &[trap.address]];
     let outbound = resolving(&["127.0.0.2"], &answers);
     let url = format!("http://idp.example:{port}/token");
@@ -147,10 +148,10 @@ async fn plain_http_is_refused_but_to_an_origin_that_is_named() {
 
 #[tokio::test]
 async fn a_host_that_cannot_be_reached_was_not_asked() {
-    let closed = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let closed = TcpListener::bind("127.0.0.5:0").await.expect("a free port");
     let address = closed.local_addr().expect("an address");
     drop(closed);
-    let outbound = resolving(&["127.0.0.1"], &[&[], &[address]]);
+    let outbound = resolving(&["127.0.0.5"], &[&[], &[address]]);
     let url = format!("http://idp.example:{}/token", address.port());
     let next = async || said(&refresh(&outbound, &url).await);
     let asked = "not sent: The token endpoint was not asked: its host";

@@ -102,6 +102,22 @@ async fn an_authority_is_believed_when_it_is_named() {
     }
 }
 
+#[tokio::test]
+async fn a_machine_that_trusts_nobody_says_so() {
+    let address = endpoint(&authority(), "idp.example").await;
+    let outbound = Outbound(Arc::new(Reach {
+        rules: rules(&["127.0.0.1"]),
+        resolver: Resolver::System,
+        tls: None,
+        limits: Limits::STANDING,
+    }));
+    let found = said(&refresh(&outbound, &format!("https://{address}/token")).await);
+    assert_eq!(
+        found,
+        "not sent: The token endpoint was not asked: this machine has no certificate authorities to trust; outbound.ca_file can name some."
+    );
+}
+
 #[test]
 fn a_file_that_holds_no_authority_is_named() {
     let (directory, path) = authority_file();
