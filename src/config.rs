@@ -4,6 +4,7 @@
 //! Invariant: a configuration that parses is complete; nothing is looked up or made good later.
 
 mod network;
+mod outbound;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use serde::Deserialize;
 use crate::model::Name;
 
 pub use network::Network;
+pub use outbound::{Exception, Outbound};
 
 /// Replaces `database.url`.
 pub const DATABASE_URL_VARIABLE: &str = "COFFER_DATABASE_URL";
@@ -52,6 +54,8 @@ pub struct Config {
     pub trusted_proxies: Vec<Network>,
     /// What is logged, and how.
     pub log: Log,
+    /// What may be called besides public addresses over TLS.
+    pub outbound: Outbound,
     /// Threads that run requests; as many as there are cores without.
     pub workers: Option<NonZeroUsize>,
 }
@@ -221,6 +225,7 @@ impl Config {
                 .map(network)
                 .collect::<Result<_, _>>()?,
             log: file.log,
+            outbound: file.outbound.outbound(at)?,
             workers,
         })
     }
@@ -298,6 +303,8 @@ struct File {
     trusted_proxies: Vec<String>,
     #[serde(default)]
     log: Log,
+    #[serde(default)]
+    outbound: outbound::OutboundSection,
     #[serde(default)]
     runtime: RuntimeSection,
     #[serde(default, rename = "audit")]

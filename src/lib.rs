@@ -10,6 +10,7 @@
 //! - [`store`]: the only place SQL lives.
 //! - [`seal`]: where the root key comes from.
 //! - [`crypto`]: the only place key bytes live.
+//! - [`outbound`]: the only place that calls out.
 //! - [`model`]: the nouns, without I/O.
 //! - [`clock`], [`entropy`], [`fault`]: time, chance and failpoints.
 //!
@@ -25,5 +26,6 @@ pub mod http;
 pub mod jobs;
 pub mod model;
 pub mod operations;
+pub mod outbound;
 pub mod seal;
 pub mod store;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use coffer::config::{
-    Config, Database, DatabaseUrl, Log, LogFormat, LogLevel, READERS_DEFAULT, SealSource,
+    Config, Database, DatabaseUrl, Log, LogFormat, LogLevel, Outbound, READERS_DEFAULT, SealSource,
 };
 use coffer::crypto::{Hardening, PlainToken};
 use coffer::door::{Credential, Door, Request};
@@ -196,6 +196,10 @@ impl DataDir {
             log: Log {
                 level: LogLevel::Info,
                 format: LogFormat::Text,
+            },
+            outbound: Outbound {
+                loopback: true,
+                ..Outbound::default()
             },
             workers: None,
         }

@@ -26,6 +26,10 @@ file = "root.key"
 level = "debug"
 format = "text"
 
+[outbound]
+allow = ["sso.corp.example", "10.20.0.0/16", "127.0.0.1", "http://127.0.0.1:9000"]
+ca_file = "tls/ca.pem"
+
 [runtime]
 workers = 2
 
@@ -65,6 +69,12 @@ fn a_whole_file_is_taken() {
             format: LogFormat::Text
         }
     );
+    assert_eq!(config.outbound.allow.len(), 4);
+    assert_eq!(
+        config.outbound.ca_file.as_deref(),
+        Some(Path::new("/etc/coffer/tls/ca.pem"))
+    );
+    assert!(!config.outbound.loopback);
     assert_eq!(config.workers.map(NonZeroUsize::get), Some(2));
 }
 
@@ -77,6 +87,7 @@ fn the_environment_names_the_database() {
     let config = parse(LEAST, Some("postgres://u:hunter2@db/coffer")).expect("a configuration");
     assert!(!format!("{config:?}").contains("hunter2"));
     assert_eq!(config.seal, SealSource::Passphrase(None));
+    assert_eq!(config.outbound, Outbound::default());
     let config = parse(WHOLE, Some("sqlite:///var/coffer.db")).expect("a configuration");
     assert_eq!(
         config.database.url,
@@ -112,7 +123,7 @@ fn mistakes_are_named() {
         (
             "\"durable\"",
             "\"process\"",
-            "has a word in line 27 that is not `durable`",
+            "has a word in line 31 that is not `durable`",
         ),
         ("\"debug\"", "\"loud\"", "has a word in line 20 that is not"),
         ("listen = \"0.0.0.0:8200\"", "", "lacks the key `listen`"),
@@ -152,6 +163,21 @@ fn mistakes_are_named() {
             "workers = 2",
             "workers = 257",
             "the key `runtime.workers` takes at most",
+        ),
+        (
+            "ca_file",
+            "loopback = true\nca_file",
+            "has the unknown key `loopback` in line 25",
+        ),
+        (
+            "sso.corp.example",
+            "https://hunter2",
+            "the key `outbound.allow` takes",
+        ),
+        (
+            "10.20.0.0/16",
+            "10.20.0.1/16",
+            "the key `outbound.allow` takes",
         ),
         (
             "10.0.0.0/8",

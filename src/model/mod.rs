@@ -5,6 +5,7 @@
 
 mod action;
 mod changes;
+mod exchange;
 mod grant;
 mod ids;
 mod names;
@@ -19,10 +20,12 @@ mod scope;
 mod secret;
 mod time;
 mod token;
+mod token_url;
 mod values;
 
 pub use action::{Action, Actions};
 pub use changes::Changes;
+pub use exchange::{ClientAuth, Exchange, LifetimeSource, RefusedClass, TokenAnswer};
 pub use grant::{Grant, Verdict};
 pub use ids::{
     BootId, ClusterId, EnvironmentId, PrincipalId, ProjectId, SecretId, StreamId, TokenId,
@@ -42,4 +45,5 @@ pub use scope::{Scope, ScopeError};
 pub use secret::{Secret, State, VersionEntry};
 pub use time::{Timestamp, Ttl};
 pub use token::Token;
+pub use token_url::{TokenUrl, UrlHost};
 pub use values::{Fields, Value};
