@@ -8,6 +8,7 @@
 
 mod audit;
 mod body;
+mod connections;
 mod keys;
 mod places;
 mod problem;
@@ -19,6 +20,9 @@ mod values;
 
 pub use audit::{AuditHead, AuditHeads, AuditKey};
 pub use body::{BodyError, parse_body};
+pub use connections::{
+    AccessToken, ClientAuth, Connection, ConnectionList, ConnectionState, ImportConnection,
+};
 pub use keys::{Keys, Term, TermState};
 pub use places::{CreatePlace, Environments, Place, Projects};
 pub use problem::{PROBLEM_JSON, Problem};
