@@ -60,6 +60,7 @@ async fn serve(data: &DataDir, config: Config, ttl: Ttl) -> Result<(), Failure> 
 }
 
 async fn start(data: &DataDir, config: Config, ttl: Ttl) -> Result<Server, Failure> {
+    let outbound = serve::outbound(&config)?;
     let ground = Ground::open(&config).await?;
     // From here on no other server uses this directory.
     let last = dev_env::put_aside(&data.0)?;
@@ -85,12 +86,13 @@ async fn start(data: &DataDir, config: Config, ttl: Ttl) -> Result<Server, Failu
         .root(&config.seal)
         .await?
         .ok_or_else(super::node::not_founded)?;
-    let (door, facts) = serve::open(ground, &sealed, root, &config, Accepted::default()).await?;
+    let accepted = Accepted::default();
+    let opened = serve::open(ground, &sealed, root, &config, accepted, outbound).await?;
     let token = match first {
         Some(first) => first,
-        None => living_token(&door, last, ttl).await?,
+        None => living_token(&opened.door, last, ttl).await?,
     };
-    let server = Server::listen(config, certificates, Some((door, facts))).await?;
+    let server = Server::listen(config, certificates, Some(opened)).await?;
     let file = dev_env::write(&data.0, server.address, &token)?;
     greet(server.address, &file);
     Ok(server)

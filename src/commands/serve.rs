@@ -12,7 +12,8 @@ use coffer::crypto::{Hardening, RootKey, locked_memory};
 use coffer::door::Door;
 use coffer::http::tls::{CertificateFiles, Certificates};
 use coffer::http::{App, NodeFacts, server};
-use coffer::jobs;
+use coffer::jobs::{self, Refresher};
+use coffer::outbound::Outbound;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -24,6 +25,8 @@ use super::{ConfigFile, Failure, log, runtime, unseal};
 
 /// From the end of the drain to the end of the jobs.
 const JOBS_TIME_MAX: Duration = Duration::from_secs(5);
+/// Calls on their way to a provider: until their answers are in the spool. Longer than any call takes.
+const CALLS_TIME_MAX: Duration = Duration::from_secs(50);
 /// The closing record of a store that may be dead.
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(5);
 /// A fenced node ends within ten seconds: what it has begun gets these.
@@ -74,27 +77,35 @@ async fn start(config: Config, accepted: Accepted) -> Result<Server, Failure> {
         key: config.key.clone(),
     };
     let certificates = Certificates::load(files).map_err(Failure::usage)?;
+    let outbound = outbound(&config)?;
     let ground = Ground::open(&config).await?;
     let sealed = ground.sealed().await?.ok_or_else(node::not_founded)?;
     match sealed.root(&config.seal).await? {
         Some(root) => {
-            let (door, facts) = open(ground, &sealed, root, &config, accepted).await?;
-            Server::listen(config, certificates, Some((door, facts))).await
+            let opened = open(ground, &sealed, root, &config, accepted, outbound).await?;
+            Server::listen(config, certificates, Some(opened)).await
         }
         None => {
             let server = Server::listen(config.clone(), certificates, None).await?;
             tracing::info!("sealed: an operator has to run coffer-server unseal");
             let (root, operator) = unseal::wait(&sealed, &ground.state_dir.socket()).await?;
-            let opened = open(ground, &sealed, root, &config, accepted).await;
+            let opened = open(ground, &sealed, root, &config, accepted, outbound).await;
             operator.tell(opened.as_ref().err()).await;
-            let (door, facts) = opened?;
-            server.app.unseal(door.clone(), facts);
-            Ok(Server {
-                door: Some(door),
-                ..server
-            })
+            Ok(server.unsealed(opened?))
         }
     }
+}
+
+/// What calls out, made before anything else, so that a wrong `ca_file` is told at once.
+pub fn outbound(config: &Config) -> Result<Outbound, Failure> {
+    Outbound::new(&config.outbound).map_err(Failure::usage)
+}
+
+/// What there is once a node is unsealed.
+pub struct Opened {
+    pub door: Door,
+    refresher: Refresher,
+    facts: NodeFacts,
 }
 
 /// The door of this node, and what `status` may say of it.
@@ -104,7 +115,8 @@ pub async fn open(
     root: RootKey,
     config: &Config,
     accepted: Accepted,
-) -> Result<(Door, NodeFacts), Failure> {
+    outbound: Outbound,
+) -> Result<Opened, Failure> {
     let (state_dir, store) = (Arc::clone(&ground.state_dir), ground.store_name());
     let door = ground.start(sealed, root, config, accepted).await?;
     let node = state_dir
@@ -119,13 +131,19 @@ pub async fn open(
         store,
         locked_memory: locked_memory().locked,
     };
-    Ok((door, facts))
+    let refresher = Refresher::new(door.clone(), outbound);
+    Ok(Opened {
+        door,
+        refresher,
+        facts,
+    })
 }
 
 /// A server that listens.
 pub struct Server {
     app: Arc<App>,
-    door: Option<Door>,
+    /// What works once it is unsealed.
+    working: Option<(Door, Refresher)>,
     certificates: Arc<Certificates>,
     /// Where it listens; a port that was 0 is a number now.
     pub address: std::net::SocketAddr,
@@ -138,7 +156,7 @@ impl Server {
     pub async fn listen(
         config: Config,
         certificates: Arc<Certificates>,
-        opened: Option<(Door, NodeFacts)>,
+        opened: Option<Opened>,
     ) -> Result<Self, Failure> {
         let taken = |error| {
             Failure::failed(format!(
@@ -151,10 +169,6 @@ impl Server {
         let mut boot = [0; 8];
         coffer::entropy::Entropy::fill(&coffer::entropy::SystemEntropy, &mut boot);
         let app = App::new(config.trusted_proxies, u64::from_be_bytes(boot));
-        let door = opened.map(|(door, facts)| {
-            app.unseal(door.clone(), facts);
-            door
-        });
         let (stop, stopped) = watch::channel(false);
         let http = tokio::spawn(server::serve(
             listener,
@@ -163,35 +177,43 @@ impl Server {
             stopped,
         ));
         tracing::info!(%address, "listening");
-        Ok(Self {
+        let server = Self {
             app,
-            door,
+            working: None,
             certificates,
             address,
             http,
             stop,
+        };
+        Ok(match opened {
+            Some(opened) => server.unsealed(opened),
+            None => server,
         })
     }
 
-    fn reload(&self) {
-        match self.certificates.reload() {
-            Ok(()) => tracing::info!("the certificate was read again"),
-            Err(error) => tracing::error!("the old certificate is kept: {error}"),
-        }
+    fn unsealed(self, opened: Opened) -> Self {
+        let Opened {
+            door,
+            refresher,
+            facts,
+        } = opened;
+        self.app.unseal(door.clone(), refresher.clone(), facts);
+        let working = Some((door, refresher));
+        Self { working, ..self }
     }
 
     /// Serves until it is told to stop, or another server takes its stream.
     pub async fn run(self, mut signals: Signals) -> Result<(), Failure> {
-        let Some(door) = self.door.clone() else {
+        let Some((door, refresher)) = self.working else {
             // Only a start that was interrupted has none.
             return Ok(());
         };
-        let mut jobs = jobs::start(&door, &self.stop.subscribe());
+        let mut jobs = jobs::start(&door, &refresher, &self.stop.subscribe());
         let fenced = loop {
             tokio::select! {
                 told = signals.next() => match told {
                     Told::Stop => break None,
-                    Told::Reload => self.reload(),
+                    Told::Reload => reload(&self.certificates),
                 },
                 why = door.fenced() => break Some(why),
             }
@@ -211,10 +233,20 @@ impl Server {
         {
             tracing::warn!("a job did not end in time");
         }
+        if timeout(CALLS_TIME_MAX, refresher.drain()).await.is_err() {
+            tracing::warn!("a call to a provider was given up: its connection is in doubt");
+        }
         if timeout(CLOSE_TIME_MAX, door.close()).await.is_err() {
             tracing::warn!("the closing record was not written: the store did not answer");
         }
         Ok(())
+    }
+}
+
+fn reload(certificates: &Certificates) {
+    match certificates.reload() {
+        Ok(()) => tracing::info!("the certificate was read again"),
+        Err(error) => tracing::error!("the old certificate is kept: {error}"),
     }
 }
 

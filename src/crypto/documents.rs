@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     entropy::Entropy,
-    model::{ClusterId, DocumentKind, EnvironmentId, ProjectId, StreamId},
+    model::{AttemptId, ClusterId, DocumentKind, EnvironmentId, ProjectId, StreamId},
 };
 
 /// The place of a security document.
@@ -73,6 +73,32 @@ impl Keyring {
             &place.context(self.cluster, system.term),
             sealed,
         )
+    }
+
+    /// Seals what a node spools in its own folder, under the newest system key.
+    ///
+    /// # Errors
+    /// Bytes beyond the limits.
+    pub fn seal_spooled(
+        &self,
+        entropy: &dyn Entropy,
+        id: AttemptId,
+        spooled: &[u8],
+    ) -> Result<Vec<u8>, CryptoError> {
+        let system = self.system.newest();
+        let context = spool_context(self.cluster, id, system.term);
+        let algorithm = Algorithm::Aes256Gcm;
+        seal_envelope(&system.key, algorithm, &context, entropy, spooled)
+    }
+
+    /// Opens what was spooled for this attempt.
+    ///
+    /// # Errors
+    /// Another attempt or cluster, an unknown term, or damage.
+    pub fn open_spooled(&self, id: AttemptId, sealed: &[u8]) -> Result<SecretBytes, CryptoError> {
+        let system = self.system.of(envelope::term(sealed)?)?;
+        let context = spool_context(self.cluster, id, system.term);
+        open_envelope(&system.key, &context, sealed)
     }
 
     /// Seals a segment: `count` records of a stream from `first_index`.
@@ -170,6 +196,12 @@ impl Keyring {
             .term(audit.term);
         open_envelope(&audit.key, &context, sealed)
     }
+}
+
+fn spool_context(cluster: ClusterId, id: AttemptId, term: u32) -> Context<'static> {
+    Context::new(Label::System, cluster, "spool")
+        .object(id.as_bytes(), "")
+        .term(term)
 }
 
 /// A segment's object id is its stream and, as its name, the number of its records in decimal.

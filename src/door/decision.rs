@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::facts::{Fact, KnownSecret};
+use super::facts::{Fact, KnownConnection, KnownSecret, KnownVersion};
+use super::sealing::{NewVersion, sealing};
 use super::{Cx, Place, documents};
-use crate::crypto::{CryptoError, Prepared, VersionContext};
 use crate::model::{
-    Changes, Cluster, DocumentKind, DocumentRow, Environment, Fields, KeyRow, Principal, Project,
-    Ref, Refusal, Secret, State, Timestamp, Token, VersionEntry, VersionId, VersionRow,
+    Changes, Cluster, Connection, DocumentKind, DocumentRow, Environment, KeyRow, Principal,
+    Project, Ref, Refusal, Secret, Token, VersionId, VersionRow,
 };
 
 /// What an operation gives back when it does not refuse.
@@ -137,13 +137,44 @@ impl<R> Decision<R> {
     ) -> Result<Self, Refusal> {
         let at = Ref::secret(place.environment.id, &secret.path);
         let mut decision = self.put_secret(cx, place, &secret)?;
-        decision.changes.versions.push(version.row.clone());
-        let known = KnownSecret::written(secret, version.row, version.prepared);
+        decision.changes.versions.push(version.row().clone());
+        let known = KnownSecret::written(secret, version.into_known());
         decision
             .learned
             .0
             .push((at, Fact::Secret(Some(Arc::new(known)))));
         Ok(decision)
+    }
+
+    /// Puts a connection's document, whose served token is `served`.
+    ///
+    /// # Errors
+    /// Only if sealing fails.
+    pub fn put_connection(
+        self,
+        cx: &Cx<'_>,
+        place: &Place,
+        connection: Connection,
+        served: Option<Arc<KnownVersion>>,
+    ) -> Result<Self, Refusal> {
+        let row = documents::connection(cx, place, &connection).map_err(sealing)?;
+        let at = Ref::secret(place.environment.id, &connection.path);
+        let known = Fact::Connection(Arc::new(KnownConnection::written(connection, served)));
+        let mut decision = self.put(row, [at]);
+        decision.learned.0.push((at, known));
+        Ok(decision)
+    }
+
+    /// Takes a connection's document away, and its rows.
+    #[must_use]
+    pub fn drop_connection(mut self, place: &Place, connection: &Connection) -> Self {
+        self.changes
+            .dead_documents
+            .push((DocumentKind::Connection, *connection.id.as_bytes()));
+        self.changes
+            .touched
+            .push(Ref::secret(place.environment.id, &connection.path));
+        self.drop_versions(connection.rows().map(|row| row.id))
     }
 
     /// Puts a version's row again, under another wrapping.
@@ -273,66 +304,4 @@ impl<R> Decision<R> {
         self.changes.touched.extend(touched);
         self
     }
-}
-
-/// A version that was sealed just now, and what opens it again.
-pub struct NewVersion {
-    row: VersionRow,
-    prepared: Prepared,
-}
-
-/// Seals the fields of a new version, and makes its entry for the secret's document.
-///
-/// # Errors
-/// Only if sealing fails.
-pub fn seal_version(
-    cx: &Cx<'_>,
-    place: &Place,
-    secret: &Secret,
-    fields: &Fields,
-) -> Result<(NewVersion, VersionEntry), Refusal> {
-    let number = secret.next_number();
-    let key = place.current_key().ok_or(Refusal::Tampered)?;
-    let context = VersionContext {
-        secret: secret.id,
-        path: secret.path.as_str(),
-        version: number,
-    };
-    let (data_key, wrapped) = key.new_data_key(cx.entropy, &context).map_err(sealing)?;
-    let sealed = data_key
-        .seal(cx.entropy, &context, &fields.expose_encoded())
-        .map_err(sealing)?;
-    let id = VersionId::new(cx.now, cx.id_bytes());
-    let entry = VersionEntry {
-        number,
-        id,
-        state: State::Current,
-        created_at: cx.now,
-        valid_until: None,
-        digest: Sha256::digest(&sealed).into(),
-    };
-    let prepared = data_key.prepare(&context, &sealed).map_err(sealing)?;
-    let row = VersionRow {
-        id,
-        environment: place.environment.id,
-        secret: secret.id,
-        term: key.term(),
-        wrapped,
-        sealed,
-    };
-    Ok((NewVersion { row, prepared }, entry))
-}
-
-/// What to do when a name or a document is past what an envelope takes: it cannot be, names are bounded when parsed.
-fn sealing(_: CryptoError) -> Refusal {
-    Refusal::Unavailable("a document could not be sealed")
-}
-
-/// When a row's document wants attention: a living secret at its next rotation, a token at its end.
-pub(super) fn due_of(secret: &Secret) -> Option<Timestamp> {
-    secret
-        .rotation
-        .as_ref()
-        .filter(|_| secret.deleted_at.is_none())
-        .map(|policy| policy.next_at)
 }

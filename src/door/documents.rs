@@ -6,12 +6,11 @@
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
-use super::decision::due_of;
 use super::{Cx, Lease, Place};
 use crate::crypto::{CryptoError, DocumentContext, Keyring};
 use crate::model::{
-    Cluster, DocumentKind, DocumentRow, Environment, EnvironmentId, Principal, Project, ProjectId,
-    Secret, Timestamp, Token,
+    Cluster, Connection, DocumentKind, DocumentRow, Environment, EnvironmentId, Principal, Project,
+    ProjectId, Secret, Timestamp, Token,
 };
 
 /// The format that is written; older ones would be read beside it.
@@ -132,6 +131,34 @@ pub(super) fn secret(
         due: due_of(secret),
     };
     seal(cx, row, secret)
+}
+
+/// When a secret's document wants attention: while it lives, at its next rotation.
+pub(super) fn due_of(secret: &Secret) -> Option<Timestamp> {
+    secret
+        .rotation
+        .as_ref()
+        .filter(|_| secret.deleted_at.is_none())
+        .map(|policy| policy.next_at)
+}
+
+pub(super) fn connection(
+    cx: &Cx<'_>,
+    place: &Place,
+    connection: &Connection,
+) -> Result<DocumentRow, CryptoError> {
+    let name = connection.path.folded();
+    let row = Unsealed {
+        kind: DocumentKind::Connection,
+        within: Within::of(place),
+        id: *connection.id.as_bytes(),
+        space: *place.environment.id.as_bytes(),
+        name: name.clone(),
+        sealed_name: &name,
+        grave: false,
+        due: connection.due(),
+    };
+    seal(cx, row, connection)
 }
 
 pub(super) fn token(cx: &Cx<'_>, token: &Token) -> Result<DocumentRow, CryptoError> {

@@ -123,6 +123,8 @@ impl<O: Operation> Attempt<O> {
         match decision {
             // The store could not be asked: nothing was decided, and nothing can be recorded.
             Err(Refusal::Unavailable(why)) => Err(Refusal::Unavailable(why)),
+            // Nothing was decided yet: whoever asks waits, and asks again.
+            Err(Refusal::Refreshing) => Err(Refusal::Refreshing),
             // One unknown or dead token too many from one source: counted, without a record.
             Err(Refusal::TooMany(wait)) => {
                 shared.counted.count(self.request.source, Turned::TooMany);

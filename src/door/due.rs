@@ -1,19 +1,30 @@
-//! What is due, for the scheduler: read beside the decisions, believed by none of them.
-//! Each rotation is decided on its own document; this list only says where to look.
+//! What is due, for the jobs: read beside the decisions, believed by none of them.
+//! Each rotation and each refresh is decided on its own document; these lists only say where to look.
 //!
 //! Invariant: nothing here is recorded or answered to anybody outside.
 
 use std::sync::Arc;
 
-use super::facts;
+use super::facts::{self, Place};
 use super::view::STORE_LOST;
 use super::{Door, View};
-use crate::model::{BootId, DocumentKind, EnvironmentId, EnvironmentName, Refusal, SecretName};
+use crate::model::{
+    BootId, Connection, DocumentKind, DocumentRow, EnvironmentId, EnvironmentName, Holder, Refusal,
+    SecretName, SecretPath, Timestamp,
+};
 
 impl Door {
     /// This run of the server.
     pub fn boot(&self) -> BootId {
         self.shared.boot
+    }
+
+    /// This run of this node.
+    pub fn holder(&self) -> Holder {
+        Holder {
+            stream: self.shared.stream,
+            boot: self.shared.boot,
+        }
     }
 
     /// Living secrets whose rotation is due now, the longest due first, at most `limit`.
@@ -22,40 +33,66 @@ impl Door {
     /// # Errors
     /// The store does not answer.
     pub async fn list_due(&self, limit: u32) -> Result<Vec<SecretName>, Refusal> {
-        let lost = |_| Refusal::Unavailable(STORE_LOST);
         let now = self.now();
-        let mut reader = self.shared.reader().await?;
-        let found = reader
-            .list_due_documents(DocumentKind::Secret, now, limit)
+        let rotating = |place: &Place, row: &DocumentRow| {
+            let secret = facts::open_secret(&self.shared.keys, place, row).ok()?;
+            let due = secret.rotation.as_ref()?.next_at <= now && secret.deleted_at.is_none();
+            due.then_some(secret.path)
+        };
+        self.list_due_of(DocumentKind::Secret, now, limit, rotating)
             .await
-            .map_err(lost)?;
+    }
+
+    /// Connections that somebody should look at now, the longest due first, at most `limit`.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn list_due_connections(&self, limit: u32) -> Result<Vec<SecretName>, Refusal> {
+        let now = self.now();
+        let waiting = |place: &Place, row: &DocumentRow| {
+            let connection = facts::open_connection(&self.shared.keys, place, row).ok()?;
+            let due = connection.due().is_some_and(|at| at <= now);
+            due.then_some(connection.path)
+        };
+        self.list_due_of(DocumentKind::Connection, now, limit, waiting)
+            .await
+    }
+
+    async fn list_due_of(
+        &self,
+        kind: DocumentKind,
+        now: Timestamp,
+        limit: u32,
+        path_of: impl Fn(&Place, &DocumentRow) -> Option<SecretPath> + Send,
+    ) -> Result<Vec<SecretName>, Refusal> {
+        let mut reader = self.shared.reader().await?;
+        let found = reader.list_due_documents(kind, now, limit).await;
+        let found = found.map_err(|_| Refusal::Unavailable(STORE_LOST))?;
         drop(reader);
         if found.value.is_empty() {
             return Ok(Vec::new());
         }
         let places = View::cached(Arc::clone(&self.shared)).places().await?;
-        let mut due = Vec::with_capacity(found.value.len());
-        for row in &found.value {
-            let Some(place) = places.place_of(EnvironmentId::from_bytes(row.space)) else {
-                continue;
+        let named = found.value.iter().filter_map(|row| {
+            let place = places.place_of(EnvironmentId::from_bytes(row.space))?;
+            let path = path_of(place, row)?;
+            let place = EnvironmentName {
+                project: place.project.name.clone(),
+                environment: place.environment.name.clone(),
             };
-            let Ok(secret) = facts::open_secret(&self.shared.keys, place, row) else {
-                continue;
-            };
-            let rotates = secret
-                .rotation
-                .as_ref()
-                .is_some_and(|policy| policy.next_at <= now);
-            if rotates && secret.deleted_at.is_none() {
-                due.push(SecretName {
-                    place: EnvironmentName {
-                        project: place.project.name.clone(),
-                        environment: place.environment.name.clone(),
-                    },
-                    path: secret.path,
-                });
-            }
-        }
-        Ok(due)
+            Some(SecretName { place, path })
+        });
+        Ok(named.collect())
+    }
+
+    /// The connection of this name as the store has it now, past what this node remembers.
+    ///
+    /// # Errors
+    /// The store does not answer, or what it holds does not open.
+    pub async fn look_at(&self, name: &SecretName) -> Result<Option<Connection>, Refusal> {
+        let view = View::snapshot(Arc::clone(&self.shared)).await?;
+        let place = view.place(&name.place).await?;
+        let found = view.find_connection(&place, &name.path).await?;
+        Ok(found.map(|found| Connection::clone(&found)))
     }
 }

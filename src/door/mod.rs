@@ -24,8 +24,10 @@ mod log;
 mod operation;
 mod queue;
 mod request;
+mod sealing;
 mod segments;
 mod shared;
+mod spool;
 mod start;
 mod state_dir;
 mod strangers;
@@ -40,15 +42,20 @@ use tokio::task::JoinHandle;
 
 pub use check::{Ground, check, check_ground, check_keys};
 pub use counted::{Counted, Turned};
-pub use decision::{Decision, NewVersion, seal_version};
-pub use facts::{KnownSecret, Lease, Place, Places, ProjectPlaces};
+pub use decision::Decision;
+pub use facts::{
+    KnownConnection, KnownSecret, KnownVersion, Lease, Living, Place, Places, ProjectPlaces,
+};
 pub use found::{Founding, found};
 pub use log::{LogReader, LogRecord};
 pub use operation::{Access, Bearer, Caller, Cx, Operation};
 pub use request::{Credential, Request, RequestId};
+pub use sealing::{NewVersion, seal_row, seal_version};
 pub use shared::{Head, anchors};
+pub use spool::Spooled;
 pub use start::{StartError, Starting, start};
 pub use state_dir::StateDir;
+pub(crate) use view::Owner;
 pub use view::{REFS_MAX, View};
 
 use draft::Outcome;
@@ -88,7 +95,11 @@ impl Door {
         self.may_ask(&request)?;
         let attempt = Arc::new(draft::Attempt { request, operation });
         for tried in 0..ATTEMPTS_MAX {
-            let (outcome, answer) = self.attempt(&attempt, tried).await?;
+            let (outcome, answer) = match self.attempt(&attempt, tried).await {
+                // What this node remembers may be old, and nothing is stored that would tell: look at the store itself.
+                Err(Refusal::Refreshing) if tried == 0 => continue,
+                decided => decided?,
+            };
             match outcome {
                 Outcome::Stored => return answer.unwrap_or(Err(Refusal::Unavailable(UNKNOWN))),
                 unstored => unstored.may_go_on()?,

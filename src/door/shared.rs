@@ -50,6 +50,8 @@ pub(super) struct Shared {
     pub(super) requests: AtomicU64,
     pub(super) counted: super::counted::Counted,
     pub(super) strangers: super::strangers::Strangers,
+    /// Answers of providers that are not concluded yet.
+    pub(super) spool: super::spool::Spool,
     /// The ledger's alone.
     pub(super) packer: Mutex<Packer>,
 }

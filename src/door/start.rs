@@ -126,6 +126,7 @@ pub async fn start(starting: Starting) -> Result<Door, StartError> {
         requests: AtomicU64::new(0),
         counted: super::counted::Counted::default(),
         strangers: super::strangers::Strangers::default(),
+        spool: super::spool::Spool::of(&state_dir).map_err(told)?,
         packer: std::sync::Mutex::new(super::segments::Packer::new()),
     });
     let door = Arc::clone(&shared);

@@ -112,6 +112,19 @@ impl StateDir {
         self.write("head", note)
     }
 
+    /// A folder in it, made when it is absent, for nobody but the server's own user.
+    pub(super) fn folder(&self, name: &str) -> io::Result<PathBuf> {
+        let path = self.path.join(name);
+        match fs::DirBuilder::new().mode(0o700).create(&path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ if fs::symlink_metadata(&path)?.is_dir() => Ok(path),
+            _ => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("{name} is no folder"),
+            )),
+        }
+    }
+
     /// Where this server's local socket is.
     pub fn socket(&self) -> PathBuf {
         Self::socket_in(&self.path)
@@ -136,7 +149,12 @@ impl StateDir {
     }
 
     fn write(&self, name: &str, text: &str) -> io::Result<()> {
-        let new = self.path.join(format!("{name}.new"));
+        Self::replace(&self.path, name, text.as_bytes())
+    }
+
+    /// Puts a file of this name, whole or not at all.
+    pub(super) fn replace(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let new = folder.join(format!("{name}.new"));
         match fs::remove_file(&new) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -146,10 +164,10 @@ impl StateDir {
             .write(true)
             .mode(0o600)
             .open(&new)?;
-        file.write_all(text.as_bytes())?;
+        file.write_all(bytes)?;
         file.sync_all()?;
-        fs::rename(&new, self.path.join(name))?;
-        File::open(&self.path)?.sync_all()
+        fs::rename(&new, folder.join(name))?;
+        File::open(folder)?.sync_all()
     }
 }
 

@@ -27,6 +27,7 @@ use super::unread::RequestBody;
 use super::{headers, open, url};
 use crate::config::Network;
 use crate::door::{Counted, Credential, Door, RequestId, Turned};
+use crate::jobs::Refresher;
 use crate::model::{Refusal, TokenProblem};
 
 /// What `status` tells to who may manage the server.
@@ -58,6 +59,7 @@ pub struct App {
 pub(super) struct Unsealed {
     pub(super) door: Door,
     pub(super) facts: NodeFacts,
+    refresher: Refresher,
 }
 
 impl App {
@@ -75,9 +77,13 @@ impl App {
     }
 
     /// Opens the door to requests, for as long as the process lives.
-    pub fn unseal(&self, door: Door, facts: NodeFacts) {
+    pub fn unseal(&self, door: Door, refresher: Refresher, facts: NodeFacts) {
         // Who comes second brings the same cluster's door; the first one stays.
-        let _ = self.unsealed.set(Unsealed { door, facts });
+        let _ = self.unsealed.set(Unsealed {
+            door,
+            facts,
+            refresher,
+        });
         if let Some(unsealed) = self.unsealed.get() {
             unsealed.door.take_over(&self.counted);
         }
@@ -188,6 +194,7 @@ impl App {
             body,
             place,
             parts,
+            refresher: unsealed.refresher.clone(),
         };
         Ok(Begun::Running(Finish::new(run(call))))
     }

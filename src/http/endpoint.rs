@@ -22,8 +22,9 @@ use super::reply::Reply;
 use super::shares::{Place, Share};
 use super::unread::RequestBody;
 use super::url::{Query, wrong};
-use crate::door::{Access, Credential, Door, Operation, Request, RequestId, Turned};
-use crate::model::{EnvironmentName, Name, Refusal, Resource, SecretName, SecretPath};
+use crate::door::{Access, Answer, Credential, Door, Operation, Request, RequestId, Turned};
+use crate::jobs::Refresher;
+use crate::model::{EnvironmentName, Holder, Name, Refusal, Resource, SecretName, SecretPath};
 use crate::operations::PageSize;
 
 /// An operation with a route.
@@ -44,6 +45,17 @@ pub(super) trait Endpoint: Operation {
     /// What a page's cursor belongs to, for lists: a cursor of one listing opens no other.
     fn listing(&self) -> String {
         String::new()
+    }
+
+    /// Decides it, as often as one answer takes: once, for most.
+    fn run(
+        self,
+        asking: &mut Asking<'_>,
+    ) -> impl Future<Output = Result<Answer<Self::Reply>, Refusal>> + Send
+    where
+        Self: Sized,
+    {
+        asking.decide(self)
     }
 
     /// Whether this was one step of more, and the request is asked again.
@@ -220,6 +232,7 @@ pub(super) struct Call {
     pub(super) pattern: &'static str,
     pub(super) body: RequestBody,
     pub(super) place: Place,
+    pub(super) refresher: Refresher,
 }
 
 /// What stays of a call when its token and its body are taken out.
@@ -303,6 +316,7 @@ pub(super) fn call<O: Endpoint>(call: Call) -> Running {
             pattern,
             body,
             place,
+            refresher,
         } = call;
         let head = Head {
             door,
@@ -312,15 +326,20 @@ pub(super) fn call<O: Endpoint>(call: Call) -> Running {
             pattern,
         };
         let away = |refusal| head.turned_away(refusal);
-        let mut request = head.request(id, credential).map_err(away)?;
+        let request = head.request(id, credential).map_err(away)?;
         let body = head.body::<O>(&request, body, place.share()).await?;
         let mut operation: O = head.operation(&body).map_err(away)?;
+        let mut asking = Asking {
+            head: &head,
+            refresher: &refresher,
+            id,
+            request: Some(request),
+        };
         loop {
             let listing = operation.listing();
-            let answer = head.door.run(request, operation).await?;
+            let answer = operation.run(&mut asking).await?;
             if O::again(&answer.reply) {
-                let credential = headers::credential(&head.parts.headers);
-                request = head.request(head.door.request_id(), credential)?;
+                asking.id = head.door.request_id();
                 operation = head.operation(&body)?;
                 continue;
             }
@@ -334,6 +353,48 @@ pub(super) fn call<O: Endpoint>(call: Call) -> Running {
             return Ok(reply);
         }
     })
+}
+
+/// A request that is being decided, for operations that take more than one decision.
+pub(super) struct Asking<'a> {
+    head: &'a Head,
+    pub(super) refresher: &'a Refresher,
+    id: RequestId,
+    /// As it came in, until it is first decided.
+    request: Option<Request>,
+}
+
+impl Asking<'_> {
+    /// Decides the request itself.
+    pub(super) async fn decide<O: Operation>(
+        &mut self,
+        operation: O,
+    ) -> Result<Answer<O::Reply>, Refusal> {
+        let request = match self.request.take() {
+            Some(request) => request,
+            None => self.request(self.id)?,
+        };
+        self.head.door.run(request, operation).await
+    }
+
+    /// Decides something that must be true first, for the same caller, with a record of its own.
+    pub(super) async fn decide_first<O: Operation>(
+        &self,
+        operation: O,
+    ) -> Result<Answer<O::Reply>, Refusal> {
+        let request = self.request(self.head.door.request_id())?;
+        self.head.door.run(request, operation).await
+    }
+
+    /// Who makes calls for this request.
+    pub(super) fn holder(&self) -> Holder {
+        self.head.door.holder()
+    }
+
+    fn request(&self, id: RequestId) -> Result<Request, Refusal> {
+        let credential = headers::credential(&self.head.parts.headers);
+        self.head.request(id, credential)
+    }
 }
 
 /// What does not reach the door is counted there.

@@ -35,6 +35,9 @@ pub const METADATA_BYTES_MAX: usize = 512;
 /// Keys of `Coffer-Metadata`.
 pub const METADATA_KEYS_MAX: usize = 8;
 
+/// How long who asks for an access token waits for a refresh.
+pub const TOKEN_WAIT_MAX: Duration = Duration::from_secs(10);
+
 /// A TLS handshake.
 pub const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(5);
 /// Connections from one address, or from one /64 of IPv6.

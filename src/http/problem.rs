@@ -108,9 +108,9 @@ impl Fault {
     fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Refused(Refusal::TooMany(seconds)) => Some(u64::from(*seconds)),
-            Self::Refused(Refusal::Unavailable(_)) | Self::Share | Self::Busy => {
-                Some(RETRY_AFTER_S)
-            }
+            Self::Refused(Refusal::Unavailable(_) | Refusal::Refreshing)
+            | Self::Share
+            | Self::Busy => Some(RETRY_AFTER_S),
             Self::Sealed => Some(RETRY_AFTER_SEALED_S),
             _ => None,
         }
@@ -173,6 +173,9 @@ fn of_refusal(refusal: &Refusal) -> Row<'_> {
         }
         Refusal::TooMany(_) => "There were too many requests: wait, and try again.".into(),
         Refusal::Unavailable(why) => (*why).into(),
+        Refusal::Refreshing => {
+            "The provider has not given an access token that lives as long as you ask: try again in a moment, or ask for less.".into()
+        }
         Refusal::Tampered => {
             "What is stored here does not open, or contradicts the log: an operator has to run coffer-server check."
                 .into()
@@ -288,6 +291,7 @@ mod tests {
                 "unavailable",
                 Some(1),
             ),
+            (Refusal::Refreshing.into(), 503, "token-refreshing", Some(1)),
         ];
         for (fault, status, code, retry_after) in table {
             let name = format!("{fault:?}");

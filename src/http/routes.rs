@@ -12,6 +12,9 @@ use super::open::{OPEN_ROUTES, OpenRoute};
 use crate::door::Access;
 use crate::model::Action;
 use crate::operations::audit::{BundleLog, ExportLog, ReadHeads, ReadRecords, ReadVerifierKey};
+use crate::operations::connections::{
+    DeleteConnection, ImportConnection, ListConnections, ReadAccessToken,
+};
 use crate::operations::keys::{ListKeys, RewrapKeys, RotateKey};
 use crate::operations::places::{
     CreateEnvironment, CreateProject, DeleteEnvironment, DeleteProject, ListEnvironments,
@@ -39,6 +42,11 @@ pub static ROUTES: &[Route] = &[
     put::<SetRotation>          ("/rotations/{project}/{environment}/{*path}"),
     delete::<DeleteRotation>    ("/rotations/{project}/{environment}/{*path}"),
     post::<RotateNow>           ("/rotate/{project}/{environment}/{*path}"),
+
+    post::<ImportConnection>    ("/connections/{project}/{environment}/{name}"),
+    delete::<DeleteConnection>  ("/connections/{project}/{environment}/{name}"),
+    get::<ListConnections>      ("/connections/{project}/{environment}"),
+    get::<ReadAccessToken>      ("/connections/{project}/{environment}/{name}/token"),
 
     get::<ListProjects>         ("/projects"),
     post::<CreateProject>       ("/projects"),
@@ -251,10 +259,10 @@ mod tests {
             .iter()
             .map(|route| format!("{} {}", route.method, route.pattern))
             .collect();
-        assert_eq!(lines.len(), 31);
+        assert_eq!(lines.len(), 35);
         lines.sort();
         lines.dedup();
-        assert_eq!(lines.len(), 31, "a route stands twice");
+        assert_eq!(lines.len(), 35, "a route stands twice");
         assert!(
             ROUTES
                 .iter()

@@ -1,10 +1,12 @@
-//! What Coffer does unasked: rotations that are due, anchors, summaries, sweeping.
+//! What Coffer does unasked: rotations and refreshes that are due, anchors, summaries, sweeping.
 //! Each job is a loop that runs operations as a part of the system, through the same door as everybody.
 //!
 //! Invariant: a job is stopped only between two operations, never within one.
 
 mod anchors;
+mod refresher;
 mod scheduler;
+mod setbacks;
 mod sweeper;
 mod turned_away;
 
@@ -14,14 +16,20 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior};
 
+pub use refresher::Refresher;
+
 use crate::door::Door;
 
 /// Starts all jobs of a node. Each ends soon after `stop` turns true, or its sender is gone; await the set to see them end.
-pub fn start(door: &Door, stop: &watch::Receiver<bool>) -> JoinSet<()> {
+pub fn start(door: &Door, refresher: &Refresher, stop: &watch::Receiver<bool>) -> JoinSet<()> {
     let mut jobs = JoinSet::new();
     jobs.spawn(scheduler::run(
         door.clone(),
         Beat::every(scheduler::PERIOD, stop),
+    ));
+    jobs.spawn(refresher::run(
+        refresher.clone(),
+        Beat::every(refresher::PERIOD, stop),
     ));
     jobs.spawn(anchors::run(
         door.clone(),

@@ -3,13 +3,13 @@
 //!
 //! Invariant: the lease saves double work only; a rotation happens once because its decision is made on the document.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use super::Beat;
+use super::setbacks::Setbacks;
 use crate::door::{Door, Lease};
 use crate::fault;
-use crate::model::{Refusal, SecretName, Timestamp, Ttl};
+use crate::model::{Refusal, SecretName, Ttl};
 use crate::operations::leases::{ReleaseLease, TakeLease, TakenLease};
 use crate::operations::rotations::RotateDue;
 
@@ -29,8 +29,6 @@ const LOOKS: u32 = 5;
 const DUE_MAX: u32 = 1_000;
 /// Rotations in one turn, so that what is due meanwhile is seen.
 const TURN_MAX: usize = 100;
-const WAIT_MIN: Ttl = Ttl::seconds(60);
-const WAIT_MAX: Ttl = Ttl::seconds(3600);
 
 pub(super) async fn run(door: Door, mut beat: Beat) {
     let mut scheduler = Scheduler {
@@ -217,50 +215,9 @@ impl Watch {
     }
 }
 
-/// Secrets whose rotation was refused wait longer each time: a damaged row must not fill the log.
-#[derive(Default)]
-struct Setbacks(HashMap<SecretName, Setback>);
-
-struct Setback {
-    until: Timestamp,
-    wait: Ttl,
-}
-
-impl Setbacks {
-    /// What is due and need not wait. What is due no more is forgotten, which bounds what is remembered.
-    fn ready(&mut self, due: Vec<SecretName>, now: Timestamp) -> Vec<SecretName> {
-        if !self.0.is_empty() {
-            let known: std::collections::HashSet<_> = due.iter().collect();
-            self.0.retain(|name, _| known.contains(name));
-        }
-        due.into_iter()
-            .filter(|name| self.0.get(name).is_none_or(|setback| setback.until <= now))
-            .collect()
-    }
-
-    fn note(&mut self, name: SecretName, now: Timestamp) {
-        let wait = self.0.get(&name).map_or(WAIT_MIN, |setback| {
-            Ttl::seconds(setback.wait.as_seconds() * 2)
-        });
-        let wait = wait.min(WAIT_MAX);
-        self.0.insert(
-            name,
-            Setback {
-                until: now.after(wait),
-                wait,
-            },
-        );
-    }
-
-    fn forget(&mut self, name: &SecretName) {
-        self.0.remove(name);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::EnvironmentName;
 
     #[test]
     fn a_lease_is_taken_over_only_after_several_looks_at_one_beat() {
@@ -281,31 +238,5 @@ mod tests {
         let looks: Vec<bool> = (0..7).map(|_| watch.is_turn()).collect();
         assert_eq!(looks, [true, false, false, true, false, false, true]);
         const { assert!((LOOKS - 1) as u64 * LOOK_EVERY as u64 > LEASE_TTL.as_seconds()) };
-    }
-
-    #[test]
-    fn a_refused_rotation_waits_longer_each_time() {
-        let name = |path: &str| SecretName {
-            place: EnvironmentName {
-                project: "p".parse().expect("a name"),
-                environment: "e".parse().expect("a name"),
-            },
-            path: path.parse().expect("a path"),
-        };
-        let mut setbacks = Setbacks::default();
-        let start = Timestamp::from_micros(0);
-        setbacks.note(name("a"), start);
-        assert_eq!(
-            setbacks.ready(vec![name("a"), name("b")], start),
-            [name("b")]
-        );
-        let later = start.after(WAIT_MIN);
-        assert_eq!(setbacks.ready(vec![name("a")], later), [name("a")]);
-        for _ in 0..20 {
-            setbacks.note(name("a"), later);
-        }
-        assert_eq!(setbacks.0[&name("a")].wait, WAIT_MAX);
-        assert_eq!(setbacks.ready(vec![name("b")], later), [name("b")]);
-        assert!(setbacks.0.is_empty());
     }
 }

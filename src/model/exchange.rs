@@ -28,6 +28,8 @@ pub enum LifetimeSource {
     ExpiresAt,
     /// `exp` of a token that looks like a JWT; not verified, a hint.
     JwtExp,
+    /// In an earlier answer: this one did not say.
+    Earlier,
     /// Nowhere: it is not known.
     None,
 }

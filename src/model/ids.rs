@@ -85,6 +85,8 @@ ids! {
     StreamId,
     /// One run of a server process.
     BootId,
+    /// One attempt to refresh a connection.
+    AttemptId,
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 mod action;
 mod changes;
+mod connection;
 mod exchange;
 mod grant;
 mod ids;
@@ -12,6 +13,7 @@ mod names;
 mod places;
 mod principal;
 mod reference;
+mod refresh;
 mod refusal;
 mod resource;
 mod rotation;
@@ -25,16 +27,20 @@ mod values;
 
 pub use action::{Action, Actions};
 pub use changes::Changes;
+pub use connection::{Connection, ProviderClient, Reason, SealedRow, Standing, TokenSet};
 pub use exchange::{ClientAuth, Exchange, LifetimeSource, RefusedClass, TokenAnswer};
 pub use grant::{Grant, Verdict};
 pub use ids::{
-    BootId, ClusterId, EnvironmentId, PrincipalId, ProjectId, SecretId, StreamId, TokenId,
-    VersionId,
+    AttemptId, BootId, ClusterId, EnvironmentId, PrincipalId, ProjectId, SecretId, StreamId,
+    TokenId, VersionId,
 };
 pub use names::{EnvironmentName, FieldName, Name, SecretName, SecretPath};
 pub use places::{Cluster, Environment, Project, StreamEntry};
 pub use principal::{Principal, PrincipalKind};
 pub use reference::Ref;
+pub use refresh::{
+    Attempt, CALL_TTL, DOUBT_TTL, Holder, INTENT_TTL, Refreshing, refresh_at, retry_at,
+};
 pub use refusal::{Refusal, TokenProblem};
 pub use resource::Resource;
 pub use rotation::{Alphabet, RotationPolicy};

@@ -26,6 +26,8 @@ pub enum Refusal {
     TooMany(u32),
     /// 503: sealed, fenced, or the store cannot record; the sentence says which.
     Unavailable(&'static str),
+    /// 503: the access token is being refreshed; whoever asked waits, and is answered or told to come back. Not recorded.
+    Refreshing,
     /// 500: a stored row does not open, or contradicts the log.
     Tampered,
 }
@@ -56,7 +58,7 @@ impl Refusal {
             Self::TooLarge(_) => 413,
             Self::TooMany(_) => 429,
             Self::Tampered => 500,
-            Self::Unavailable(_) => 503,
+            Self::Unavailable(_) | Self::Refreshing => 503,
         }
     }
 
@@ -76,6 +78,7 @@ impl Refusal {
             Self::TooMany(_) => "too-many-requests",
             Self::Tampered => "integrity",
             Self::Unavailable(_) => "unavailable",
+            Self::Refreshing => "token-refreshing",
         }
     }
 }

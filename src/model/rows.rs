@@ -23,11 +23,13 @@ pub enum DocumentKind {
     Token = 6,
     /// A lease of the scheduler.
     Lease = 7,
+    /// A connection; its space is its environment, its name the folded path.
+    Connection = 8,
 }
 
 impl DocumentKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Cluster,
         Self::Project,
         Self::Environment,
@@ -35,6 +37,7 @@ impl DocumentKind {
         Self::Principal,
         Self::Token,
         Self::Lease,
+        Self::Connection,
     ];
 
     /// The word in sealing contexts.
@@ -47,6 +50,7 @@ impl DocumentKind {
             Self::Principal => "principal",
             Self::Token => "token",
             Self::Lease => "lease",
+            Self::Connection => "connection",
         }
     }
 
@@ -82,7 +86,7 @@ pub struct VersionRow {
     pub id: VersionId,
     /// The environment whose key wraps its data key.
     pub environment: EnvironmentId,
-    /// The secret it belongs to.
+    /// The secret or the connection it belongs to.
     pub secret: SecretId,
     /// The term of that key.
     pub term: u32,

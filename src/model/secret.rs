@@ -95,6 +95,11 @@ impl Secret {
         }
     }
 
+    /// Whose rows its versions are.
+    pub const fn owner(&self) -> (SecretId, &SecretPath) {
+        (self.id, &self.path)
+    }
+
     /// The version that readers get; none once all are destroyed.
     pub fn current(&self) -> Option<&VersionEntry> {
         self.versions
@@ -116,6 +121,12 @@ impl Secret {
         self.versions
             .iter()
             .find(|version| version.number == number)
+    }
+
+    /// The version whose row has this id, unless it is destroyed.
+    pub fn living_version(&self, id: VersionId) -> Option<&VersionEntry> {
+        let mut living = self.versions.iter();
+        living.find(|version| version.id == id && version.state != State::Destroyed)
     }
 
     /// The number that the next version gets.
@@ -182,7 +193,7 @@ impl Secret {
     }
 }
 
-mod base64_bytes {
+pub(super) mod base64_bytes {
     use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 

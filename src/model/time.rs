@@ -28,6 +28,11 @@ impl Timestamp {
     pub const fn after(self, ttl: Ttl) -> Self {
         Self(self.0.saturating_add(ttl.micros()))
     }
+
+    /// The instant this many microseconds later.
+    pub const fn after_micros(self, micros: i64) -> Self {
+        Self(self.0.saturating_add(micros))
+    }
 }
 
 impl fmt::Display for Timestamp {

@@ -71,6 +71,11 @@ impl Fields {
         self.0.insert(name, value);
     }
 
+    /// Takes a field out.
+    pub fn take(&mut self, name: &FieldName) -> Option<Value> {
+        self.0.remove(name)
+    }
+
     /// Takes a field away.
     pub fn remove(&mut self, name: &FieldName) {
         self.0.remove(name);

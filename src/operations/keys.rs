@@ -8,10 +8,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::places::new_key;
 use crate::crypto::VersionContext;
-use crate::door::{Cx, Decision, Operation, Place, View};
+use crate::door::{Cx, Decision, Operation, Owner, Place, View};
 use crate::model::{
-    Action, Environment, EnvironmentName, Ref, Refusal, Resource, Secret, SecretId, State,
-    VersionId, VersionRow,
+    Action, Environment, EnvironmentName, Ref, Refusal, Resource, SecretId, VersionId, VersionRow,
 };
 
 /// Terms that one environment may have: each is a key in locked memory.
@@ -153,11 +152,11 @@ impl Operation for RewrapKeys {
                 census,
             }));
         }
-        let secrets = owners(view, &place, &rows).await?;
+        let owners = owners(view, &place, &rows).await?;
         let mut steps = Vec::with_capacity(rows.len());
         for row in rows {
-            let secret = secrets.get(&row.secret).ok_or(Refusal::Tampered)?;
-            steps.push(Step::of(cx, &place, secret, row)?);
+            let owner = owners.get(&row.secret).ok_or(Refusal::Tampered)?;
+            steps.push(Step::of(cx, &place, owner, row)?);
         }
         let moved = steps
             .iter()
@@ -168,9 +167,9 @@ impl Operation for RewrapKeys {
             dropped: steps.len() as u64 - moved,
             census: None,
         };
-        let touched = secrets
+        let touched = owners
             .values()
-            .map(|secret| Ref::secret(place.environment.id, &secret.path));
+            .map(|owner| Ref::secret(place.environment.id, owner.place().1));
         let decision = touched.fold(
             Decision::new(reply).say("coffer.keys", "rewrap"),
             Decision::touch,
@@ -188,20 +187,17 @@ enum Step {
 }
 
 impl Step {
-    fn of(cx: &Cx<'_>, place: &Place, secret: &Secret, row: VersionRow) -> Result<Self, Refusal> {
-        let listed = secret
-            .versions
-            .iter()
-            .find(|entry| entry.id == row.id && entry.state != State::Destroyed);
-        let Some(entry) = listed else {
+    fn of(cx: &Cx<'_>, place: &Place, owner: &Owner, row: VersionRow) -> Result<Self, Refusal> {
+        let Some(named) = owner.names(row.id) else {
             return Ok(Self::Drop(row.id));
         };
         let old = place.key(row.term).ok_or(Refusal::Tampered)?;
         let new = place.current_key().ok_or(Refusal::Tampered)?;
+        let (id, path) = owner.place();
         let context = VersionContext {
-            secret: secret.id,
-            path: secret.path.as_str(),
-            version: entry.number,
+            secret: id,
+            path: path.as_str(),
+            version: named.number,
         };
         let wrapped = new
             .rewrap(cx.entropy, old, &context, &row.wrapped)
@@ -240,21 +236,21 @@ async fn old_versions(view: &View, place: &Place) -> Result<Vec<VersionRow>, Ref
     Ok(rows)
 }
 
-/// The secrets these versions belong to, each found once: each is a ref of the decision.
-/// A version without a secret's document is none of Coffer's doing, and is not thrown away on a database's word.
+/// The secrets and connections these versions belong to, each found once: each is a ref of the decision.
+/// A version without its owner's document is none of Coffer's doing, and is not thrown away on a database's word.
 async fn owners(
     view: &View,
     place: &Place,
     rows: &[VersionRow],
-) -> Result<HashMap<SecretId, Secret>, Refusal> {
-    let mut secrets = HashMap::new();
+) -> Result<HashMap<SecretId, Owner>, Refusal> {
+    let mut owners = HashMap::new();
     for row in rows {
-        if let Entry::Vacant(slot) = secrets.entry(row.secret) {
-            let found = view.find_secret_by_id(place, row.secret).await?;
+        if let Entry::Vacant(slot) = owners.entry(row.secret) {
+            let found = view.find_owner(place, row.secret).await?;
             slot.insert(found.ok_or(Refusal::Tampered)?);
         }
     }
-    Ok(secrets)
+    Ok(owners)
 }
 
 impl Census {

@@ -4,6 +4,7 @@
 //! Invariant: nothing here names a store, a connection or a wire format.
 
 pub mod audit;
+pub mod connections;
 mod generate;
 pub mod keys;
 pub mod leases;

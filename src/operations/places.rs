@@ -241,6 +241,11 @@ impl Operation for DeleteEnvironment {
                 "the environment holds secrets: delete and destroy them first",
             ));
         }
+        if !view.list_connections(&place, "", 1).await?.is_empty() {
+            return Err(not_empty(
+                "the environment holds connections: remove them first",
+            ));
+        }
         // What is deleted and destroyed has left its document, which nothing could open without the environment.
         let buried = view.list_buried_secrets(&place, BURIED_MAX).await?;
         if view.holds_versions(&place).await? || !buried.iter().all(is_destroyed) {

@@ -19,7 +19,7 @@ pub use write::{Mode, WriteSecret};
 
 use std::sync::Arc;
 
-use crate::door::{Cx, Decision, KnownSecret, NewVersion, Place, View, seal_version};
+use crate::door::{Cx, Decision, KnownSecret, Living, NewVersion, Place, View, seal_version};
 use crate::model::{
     Fields, Refusal, Secret, SecretId, SecretName, SecretPath, State, Timestamp, VersionId,
 };
@@ -69,18 +69,23 @@ impl Written {
 /// The living secret at a path, if there is one.
 ///
 /// # Errors
-/// 409 when the path is taken in another case.
+/// 409 when the path is a connection's, or taken in another case.
 pub(super) async fn find_living(
     view: &View,
     place: &Place,
     path: &SecretPath,
 ) -> Result<Option<Arc<KnownSecret>>, Refusal> {
-    match view.find_secret_any_case(place, path).await? {
-        Some(secret) if secret.path != *path => Err(Refusal::Conflict(
+    match view.find_living(place, path).await? {
+        Living::Nothing => Ok(None),
+        Living::Secret(secret) if secret.path == *path => Ok(Some(secret)),
+        Living::Secret(_) => Err(Refusal::Conflict(
             "case-clash",
             "a secret whose path differs only in case is there already: use its spelling or another path".to_owned(),
         )),
-        found => Ok(found),
+        Living::Connection(_) => Err(Refusal::Conflict(
+            "name-taken",
+            "a connection has this name: remove it first, or use another path".to_owned(),
+        )),
     }
 }
 

@@ -5,15 +5,17 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{Check, KnownPlaces, Named, PAGE, is_full};
+use super::{Check, KnownPlaces, Named, NamedRow, PAGE, is_full};
 use crate::crypto::CryptoError;
 use crate::door::Lease;
-use crate::door::decision::due_of;
-use crate::door::documents::{self, CLUSTER_ID, NO_SPACE, Within, hex, name_of};
+use crate::door::documents::{self, CLUSTER_ID, NO_SPACE, Within, due_of, hex, name_of};
 use crate::door::facts::{self, Places};
 use crate::door::start::StartError;
 use crate::door::words::{self, GONE, Subject};
-use crate::model::{Cluster, DocumentKind, DocumentRow, EnvironmentId, Secret, State, Timestamp};
+use crate::model::{
+    Cluster, DocumentKind, DocumentRow, EnvironmentId, SealedRow, SecretId, SecretPath, State,
+    Timestamp,
+};
 
 /// What a document says that its row repeats for look-up.
 struct Columns {
@@ -82,19 +84,14 @@ impl Check<'_> {
             self.say(format!("{}: {why}", name_of(row)));
         }
         match self.opened(places, row) {
-            Ok((columns, secret)) => {
+            Ok((columns, rows)) => {
                 if !columns.are_of(row) {
                     self.say(format!(
                         "{}: its columns are not those of its document",
                         name_of(row)
                     ));
                 }
-                let environment = EnvironmentId::from_bytes(row.space);
-                if let Some(secret) = secret {
-                    let kept = secret.versions.iter();
-                    let kept = kept.filter(|entry| entry.state != State::Destroyed);
-                    named.extend(kept.map(|entry| (entry.id, (environment, Arc::clone(&secret)))));
-                }
+                named.extend(rows);
             }
             // Once is enough for one row.
             Err(CryptoError) if said.is_some() => {}
@@ -117,23 +114,36 @@ impl Check<'_> {
         self.lines.extend(lines);
     }
 
-    /// A row's document, as far as its columns repeat it; of a secret, all of it.
-    fn opened(
-        &self,
-        places: &Places,
-        row: &DocumentRow,
-    ) -> Result<(Columns, Option<Arc<Secret>>), CryptoError> {
+    /// A row's document, as far as its columns repeat it; and the rows that it names.
+    fn opened(&self, places: &Places, row: &DocumentRow) -> Result<(Columns, Named), CryptoError> {
         let columns = match row.kind {
             DocumentKind::Secret => {
-                let place = places.place_of(EnvironmentId::from_bytes(row.space));
-                let secret = facts::open_secret(self.keys, place.ok_or(CryptoError)?, row)?;
+                let environment = EnvironmentId::from_bytes(row.space);
+                let place = places.place_of(environment).ok_or(CryptoError)?;
+                let secret = facts::open_secret(self.keys, place, row)?;
                 let columns = Columns {
                     space: row.space,
                     name: secret.path.folded(),
                     dead: secret.deleted_at.is_some(),
                     due: due_of(&secret),
                 };
-                return Ok((columns, Some(Arc::new(secret))));
+                let kept = secret.versions.iter();
+                let kept = kept.filter(|entry| entry.state != State::Destroyed);
+                let rows = kept.map(SealedRow::from);
+                return Ok((columns, named_by(environment, secret.owner(), rows)));
+            }
+            DocumentKind::Connection => {
+                let environment = EnvironmentId::from_bytes(row.space);
+                let place = places.place_of(environment).ok_or(CryptoError)?;
+                let connection = facts::open_connection(self.keys, place, row)?;
+                let columns = Columns {
+                    space: row.space,
+                    name: connection.path.folded(),
+                    dead: false,
+                    due: connection.due(),
+                };
+                let rows = connection.rows().cloned();
+                return Ok((columns, named_by(environment, connection.owner(), rows)));
             }
             DocumentKind::Token => {
                 let token = facts::open_token(self.keys, row)?;
@@ -174,8 +184,28 @@ impl Check<'_> {
             }
             DocumentKind::Cluster => return Err(CryptoError),
         };
-        Ok((columns, None))
+        Ok((columns, Named::new()))
     }
+}
+
+/// The rows that a document names, each with its owner.
+fn named_by(
+    environment: EnvironmentId,
+    (owner, path): (SecretId, &SecretPath),
+    rows: impl Iterator<Item = SealedRow>,
+) -> Named {
+    let path = Arc::new(path.clone());
+    let named = rows.map(|row| {
+        let path = Arc::clone(&path);
+        let named = NamedRow {
+            environment,
+            owner,
+            path,
+            row,
+        };
+        (named.row.id, named)
+    });
+    named.collect()
 }
 
 impl Columns {

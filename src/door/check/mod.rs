@@ -19,7 +19,7 @@ use super::facts::Places;
 use super::start::{StartError, verifier};
 use super::words::Subject;
 use crate::crypto::{Keyring, RootKey};
-use crate::model::{ClusterId, EnvironmentId, KeyRow, Secret, VersionId};
+use crate::model::{ClusterId, EnvironmentId, KeyRow, SealedRow, SecretId, SecretPath, VersionId};
 use crate::store::{Reader, SCHEMA, Store};
 
 /// Rows read at a time.
@@ -28,8 +28,16 @@ const PAGE: u32 = 500;
 /// What the log last said of each row.
 type LastWords = HashMap<(Subject, [u8; 16]), [u8; 32]>;
 
-/// The versions that secrets name as living.
-type Named = HashMap<VersionId, (EnvironmentId, Arc<Secret>)>;
+/// The rows that secrets and connections name as living.
+type Named = HashMap<VersionId, NamedRow>;
+
+/// A row as its owner's document names it.
+struct NamedRow {
+    environment: EnvironmentId,
+    owner: SecretId,
+    path: Arc<SecretPath>,
+    row: SealedRow,
+}
 
 struct Check<'a> {
     keys: &'a Keyring,

@@ -3,9 +3,11 @@
 //!
 //! Invariant: a fact is made only from documents that opened under the name they were asked by.
 
+mod connections;
 mod places;
 mod secrets;
 mod tokens;
+mod versions;
 
 use std::sync::Arc;
 
@@ -18,17 +20,22 @@ use crate::model::{
 };
 use crate::store::{Connection, Seen, Stamp, StoreError};
 
+pub use connections::{KnownConnection, Living};
+pub(super) use connections::{load_living, open_connection};
 pub use places::{Place, Places, ProjectPlaces};
 pub(super) use places::{load_places, open_places};
 pub use secrets::KnownSecret;
-pub(super) use secrets::{known_version, load_secret, open_secret};
+pub(super) use secrets::{load_secret, open_secret};
 pub(super) use tokens::{load_application, load_principal, load_token, open_principal, open_token};
+pub use versions::KnownVersion;
+pub(super) use versions::known_version;
 
 /// Something known under a ref.
 #[derive(Clone)]
 pub(in crate::door) enum Fact {
     Places(Arc<Places>),
     Secret(Option<Arc<KnownSecret>>),
+    Connection(Arc<KnownConnection>),
     Token(Option<Arc<Token>>),
     Principal(Option<Arc<Principal>>),
     Application(Option<PrincipalId>),
@@ -41,6 +48,7 @@ impl Fact {
         let bytes = match self {
             Self::Places(places) => 256 * places.count,
             Self::Secret(known) => 512 + known.as_ref().map_or(0, |known| known.weight()),
+            Self::Connection(known) => 512 + known.weight(),
             Self::Token(token) => 512 + token.as_ref().map_or(0, |token| held(&token.scopes)),
             Self::Principal(principal) => {
                 512 + principal.as_ref().map_or(0, |found| held(&found.bindings))

@@ -1,43 +1,35 @@
-//! What is at a path, and versions that are ready to be opened again and again.
-//! The secret's document is believed first; a version's row only as far as the document names it.
+//! The secret at a path, with its current version at hand.
+//! The document is believed first; a version's row only as far as the document names it.
 //!
-//! Invariant: a version that its document does not name by id and digest is never opened.
+//! Invariant: a document is of the path, the id and the environment that its row is found by.
 
 use std::ops::Deref;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
-use super::{LoadError, Loaded, Place, opened};
-use crate::crypto::{CryptoError, Keyring, Prepared, VersionContext};
+use super::{KnownVersion, LoadError, Loaded, Place, known_version, opened};
+use crate::crypto::{CryptoError, Keyring};
 use crate::door::documents::{self, Within};
-use crate::model::{
-    DocumentKind, DocumentRow, Fields, Secret, SecretPath, VersionEntry, VersionRow,
-};
+use crate::model::{DocumentKind, DocumentRow, Secret, SecretPath, VersionEntry};
 use crate::store::{Connection, Seen};
 
 /// A living secret, with its current version at hand.
 pub struct KnownSecret {
     secret: Secret,
-    current: Option<KnownVersion>,
+    current: Option<Arc<KnownVersion>>,
 }
 
 impl KnownSecret {
     /// A secret whose current version was sealed here, just now.
-    pub(in crate::door) const fn written(
-        secret: Secret,
-        row: VersionRow,
-        prepared: Prepared,
-    ) -> Self {
-        let current = Some(KnownVersion { row, prepared });
+    pub(in crate::door) const fn written(secret: Secret, current: Arc<KnownVersion>) -> Self {
+        let current = Some(current);
         Self { secret, current }
     }
 
     /// The current version, if it is the one that `entry` names.
     pub(in crate::door) fn at_hand(&self, entry: &VersionEntry) -> Option<&KnownVersion> {
         self.current
-            .as_ref()
-            .filter(|current| current.row.id == entry.id)
+            .as_deref()
+            .filter(|current| current.is(entry.id))
     }
 
     /// About how many bytes it holds.
@@ -46,7 +38,7 @@ impl KnownSecret {
         let names = self.secret.fields.iter();
         160 * self.secret.versions.len()
             + names.map(|name| 32 + name.as_str().len()).sum::<usize>()
-            + current.map_or(0, |version| version.row.sealed.len() + 512)
+            + current.map_or(0, |version| version.weight())
     }
 }
 
@@ -55,41 +47,6 @@ impl Deref for KnownSecret {
 
     fn deref(&self) -> &Secret {
         &self.secret
-    }
-}
-
-/// A version's row, ready to be opened again and again.
-pub(in crate::door) struct KnownVersion {
-    row: VersionRow,
-    prepared: Prepared,
-}
-
-impl KnownVersion {
-    pub(in crate::door) fn new(
-        place: &Place,
-        secret: &Secret,
-        number: u64,
-        row: VersionRow,
-    ) -> Result<Self, CryptoError> {
-        if row.environment != place.environment.id || row.secret != secret.id {
-            return Err(CryptoError);
-        }
-        let context = VersionContext {
-            secret: secret.id,
-            path: secret.path.as_str(),
-            version: number,
-        };
-        let key = place
-            .key(row.term)
-            .ok_or(CryptoError)?
-            .open_data_key(&context, &row.wrapped)?;
-        let prepared = key.prepare(&context, &row.sealed)?;
-        Ok(Self { row, prepared })
-    }
-
-    pub(in crate::door) fn open(&self) -> Result<Fields, CryptoError> {
-        let plain = self.prepared.open(&self.row.sealed)?;
-        Fields::decode(plain.expose()).ok_or(CryptoError)
     }
 }
 
@@ -133,8 +90,8 @@ pub(in crate::door) async fn load_secret(
             let row = connection.find_version(entry.id).await?.value;
             let known = row
                 .ok_or(CryptoError)
-                .and_then(|row| known_version(place, &secret, &entry, row));
-            Some(opened(at, known)?.value)
+                .and_then(|row| known_version(place, secret.owner(), &(&entry).into(), row));
+            Some(Arc::new(opened(at, known)?.value))
         }
         None => None,
     };
@@ -142,18 +99,4 @@ pub(in crate::door) async fn load_secret(
         at,
         value: Some(Arc::new(KnownSecret { secret, current })),
     })
-}
-
-/// Believes a version's row only if it is the one that the document names.
-pub(in crate::door) fn known_version(
-    place: &Place,
-    secret: &Secret,
-    entry: &VersionEntry,
-    row: VersionRow,
-) -> Result<KnownVersion, CryptoError> {
-    let named = row.id == entry.id && Sha256::digest(&row.sealed)[..] == entry.digest;
-    if !named {
-        return Err(CryptoError);
-    }
-    KnownVersion::new(place, secret, entry.number, row)
 }

@@ -3,11 +3,14 @@
 //!
 //! Invariant: every answer, absence included, leaves its ref in `relied`.
 
+mod connections;
 mod places;
 mod secrets;
 mod tokens;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub(crate) use connections::Owner;
 
 use super::cache::Entry;
 use super::facts::{Fact, LoadError, Loaded};

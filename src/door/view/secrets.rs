@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use super::View;
 use crate::door::Place;
-use crate::door::facts::{self, Fact, KnownSecret, known_version};
+use crate::door::facts::{self, KnownSecret, Living, known_version};
 use crate::model::{
-    DocumentKind, DocumentRow, Fields, Ref, Refusal, Secret, SecretId, SecretPath, State,
-    VersionEntry, VersionId, VersionRow,
+    DocumentKind, DocumentRow, Fields, Ref, Refusal, SealedRow, Secret, SecretId, SecretPath,
+    State, VersionEntry, VersionId, VersionRow,
 };
 use crate::store::Seen;
 
@@ -27,38 +27,34 @@ impl View {
         place: &Place,
         path: &SecretPath,
     ) -> Result<Option<Arc<KnownSecret>>, Refusal> {
-        let found = self.find_secret_any_case(place, path).await?;
-        Ok(found.filter(|secret| secret.path == *path))
+        Ok(match self.find_living(place, path).await? {
+            Living::Secret(secret) if secret.path == *path => Some(secret),
+            _ => None,
+        })
     }
 
-    /// The living secret at a path in whatever case it is written.
+    /// What lives at a path in whatever case it is written: a secret or a connection.
     ///
     /// # Errors
     /// As [`Self::find_secret`].
-    pub async fn find_secret_any_case(
-        &self,
-        place: &Place,
-        path: &SecretPath,
-    ) -> Result<Option<Arc<KnownSecret>>, Refusal> {
+    pub async fn find_living(&self, place: &Place, path: &SecretPath) -> Result<Living, Refusal> {
         let at = Ref::secret(place.environment.id, path);
         if let Some(entry) = self.known(at)
-            && let Fact::Secret(known) = &entry.fact
+            && let Some(living) = Living::of_fact(&entry.fact)
         {
             // The ref is a hash of the folded path: what it leads to must be of that path.
-            let same = known
-                .as_ref()
-                .is_none_or(|secret| secret.path.folds_like(path));
+            let same = living.path().is_none_or(|found| found.folds_like(path));
             return if same {
-                Ok(known.clone())
+                Ok(living)
             } else {
                 Err(Refusal::Tampered)
             };
         }
         let keys = &self.shared.keys;
         let loaded = self
-            .load(async |connection| facts::load_secret(connection, keys, place, path).await)
+            .load(async |connection| facts::load_living(connection, keys, place, path).await)
             .await?;
-        self.learn(at, loaded, Fact::Secret)
+        self.learn(at, loaded, Living::into_fact)
     }
 
     /// The fields of a version.
@@ -77,12 +73,7 @@ impl View {
         if let Some(version) = secret.at_hand(entry) {
             return version.open().map_err(|_| Refusal::Tampered);
         }
-        let row = self
-            .find_version_row(entry)
-            .await?
-            .ok_or(Refusal::Tampered)?;
-        let known = known_version(place, secret, entry, row).map_err(|_| Refusal::Tampered)?;
-        known.open().map_err(|_| Refusal::Tampered)
+        self.open_row(place, secret.owner(), &entry.into()).await
     }
 
     /// Deleted secrets at a path, newest last, at most a hundred of those that were made last.
@@ -248,7 +239,7 @@ impl View {
         Ok(found.value)
     }
 
-    /// Whether an environment holds any secret, living or deleted and not yet destroyed.
+    /// Whether an environment holds any secret, living or deleted and not yet destroyed, or a connection.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -260,11 +251,21 @@ impl View {
             .any(|(_, count)| *count > 0))
     }
 
-    async fn find_version_row(&self, entry: &VersionEntry) -> Result<Option<VersionRow>, Refusal> {
+    /// Opens a row that its owner's document names.
+    pub(super) async fn open_row(
+        &self,
+        place: &Place,
+        owner: (SecretId, &SecretPath),
+        named: &SealedRow,
+    ) -> Result<Fields, Refusal> {
         let found = self
-            .read(async |connection| connection.find_version(entry.id).await)
+            .read(async |connection| connection.find_version(named.id).await)
             .await?;
         self.note_ahead(&found.at);
-        Ok(found.value)
+        let row = found.value.ok_or(Refusal::Tampered)?;
+        let known = known_version(place, owner, named, row);
+        known
+            .and_then(|known| known.open())
+            .map_err(|_| Refusal::Tampered)
     }
 }

@@ -1,0 +1,159 @@
+//! Connections, as a view shows them: by name, by page, by id; and what a refresh opens.
+//!
+//! Invariant: a connection's grant is opened by `open_kept` alone.
+
+use std::sync::Arc;
+
+use super::View;
+use crate::door::Place;
+use crate::door::facts::{self, KnownConnection, Living};
+use crate::model::{
+    Connection, DocumentKind, Fields, Ref, Refusal, SealedRow, Secret, SecretId, SecretPath,
+    VersionId,
+};
+
+/// Whose row it is.
+pub(crate) enum Owner {
+    /// A secret, living or dead: the row is one of its versions.
+    Secret(Secret),
+    /// A connection: the row holds its tokens.
+    Connection(Box<Connection>),
+}
+
+impl Owner {
+    /// Its id and path, which its rows are sealed for.
+    pub(crate) fn place(&self) -> (SecretId, &SecretPath) {
+        match self {
+            Self::Secret(secret) => secret.owner(),
+            Self::Connection(connection) => connection.owner(),
+        }
+    }
+
+    /// The row of this id, if it names it.
+    pub(crate) fn names(&self, id: VersionId) -> Option<SealedRow> {
+        match self {
+            Self::Secret(secret) => secret.living_version(id).map(SealedRow::from),
+            Self::Connection(connection) => connection.rows().find(|row| row.id == id).cloned(),
+        }
+    }
+}
+
+impl View {
+    /// The connection of this name, proven or not.
+    ///
+    /// # Errors
+    /// The store cannot be read, or what is there does not open.
+    pub async fn find_connection(
+        &self,
+        place: &Place,
+        path: &SecretPath,
+    ) -> Result<Option<Arc<KnownConnection>>, Refusal> {
+        Ok(match self.find_living(place, path).await? {
+            Living::Connection(connection) if connection.path == *path => Some(connection),
+            _ => None,
+        })
+    }
+
+    /// Connections whose folded name comes after `after`, in that order, at most `limit`.
+    ///
+    /// # Errors
+    /// As [`Self::find_connection`].
+    pub async fn list_connections(
+        &self,
+        place: &Place,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<Connection>, Refusal> {
+        let environment = place.environment.id;
+        let found = self
+            .read(async |connection| {
+                let space = *environment.as_bytes();
+                connection
+                    .list_documents(DocumentKind::Connection, space, "", after, limit)
+                    .await
+            })
+            .await?;
+        let seq = found.at.seq;
+        self.note_ahead(&found.at);
+        self.relied().refs.push((Ref::listing(environment), seq));
+        let mut connections = Vec::with_capacity(found.value.len());
+        for row in &found.value {
+            let opened = facts::open_connection(&self.shared.keys, place, row);
+            let connection = opened.map_err(|_| Refusal::Tampered)?;
+            let at = Ref::secret(environment, &connection.path);
+            self.relied().refs.push((at, seq));
+            connections.push(connection);
+        }
+        Ok(connections)
+    }
+
+    /// The connection of this id.
+    ///
+    /// # Errors
+    /// As [`Self::find_connection`].
+    pub async fn find_connection_by_id(
+        &self,
+        place: &Place,
+        id: SecretId,
+    ) -> Result<Option<Connection>, Refusal> {
+        let found = self
+            .read(async |connection| {
+                connection
+                    .find_document(DocumentKind::Connection, *id.as_bytes())
+                    .await
+            })
+            .await?;
+        self.note_ahead(&found.at);
+        let environment = place.environment.id;
+        // One of another environment is not here, whatever its id says.
+        let own = found
+            .value
+            .filter(|row| row.space == *environment.as_bytes());
+        let Some(row) = own else {
+            return Ok(None);
+        };
+        let opened = facts::open_connection(&self.shared.keys, place, &row);
+        let connection = opened.map_err(|_| Refusal::Tampered)?;
+        let at = Ref::secret(environment, &connection.path);
+        self.relied().refs.push((at, found.at.seq));
+        Ok(Some(connection))
+    }
+
+    /// Whose rows those of this owner are.
+    ///
+    /// # Errors
+    /// As [`Self::find_connection`].
+    pub(crate) async fn find_owner(
+        &self,
+        place: &Place,
+        id: SecretId,
+    ) -> Result<Option<Owner>, Refusal> {
+        if let Some(secret) = self.find_secret_by_id(place, id).await? {
+            return Ok(Some(Owner::Secret(secret)));
+        }
+        let found = self.find_connection_by_id(place, id).await?;
+        Ok(found.map(|connection| Owner::Connection(Box::new(connection))))
+    }
+
+    /// What a connection serves.
+    ///
+    /// # Errors
+    /// `Tampered` when it does not open, or is not there.
+    pub fn open_served(&self, connection: &KnownConnection) -> Result<Fields, Refusal> {
+        let served = connection.served().ok_or(Refusal::Tampered)?;
+        served.open().map_err(|_| Refusal::Tampered)
+    }
+
+    /// What a connection keeps: its refresh token, and its client's secret.
+    ///
+    /// # Errors
+    /// The store cannot be read, or it does not open.
+    pub(crate) async fn open_kept(
+        &self,
+        place: &Place,
+        connection: &Connection,
+    ) -> Result<Fields, Refusal> {
+        self.open_row(place, connection.owner(), &connection.kept)
+            .await
+    }
+}

@@ -1,0 +1,157 @@
+//! One attempt from its intention to its conclusion: sending is committed, the call is made, its answer is spooled and concluded.
+//! Whatever happens in between, what may have left is never sent again by this attempt, and what came is never lost by it.
+//!
+//! Invariant: bytes leave only after the commit that says so, and only while that commit is fresh.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, sleep};
+
+use super::PART;
+use crate::door::{Door, Spooled};
+use crate::fault;
+use crate::model::{Exchange, Refreshing, Refusal, Timestamp};
+use crate::operations::connections::{ConcludeRefresh, Concluded, Outgoing, SendRefresh};
+use crate::outbound::{Outbound, RefreshRequest};
+
+/// A call's right to be on its way.
+pub(super) type Permit = OwnedSemaphorePermit;
+
+/// From before sending is committed to the first byte: a process that stood still longer does not send.
+const SEND_WITHIN: Duration = Duration::from_secs(30);
+const WAIT_MIN: Duration = Duration::from_millis(100);
+const WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// Carries an attempt out; nothing when it could not be concluded here.
+pub(super) async fn carry_out(
+    door: &Door,
+    outbound: &Outbound,
+    refreshing: Refreshing,
+    permit: Permit,
+) -> Option<Concluded> {
+    fault::pause("intended").await;
+    let began = Instant::now();
+    let send = SendRefresh {
+        refreshing: refreshing.clone(),
+    };
+    let outgoing = match door.run_system(PART, send).await {
+        Ok(answer) => answer.reply,
+        Err(refusal) => {
+            tracing::warn!(connection = %refreshing.name, code = refusal.code(), "a refresh was not sent");
+            return None;
+        }
+    };
+    fault::pause("sending").await;
+    let sent_at = outgoing.sent_at;
+    let exchange = if began.elapsed() < SEND_WITHIN {
+        call(outbound, outgoing).await
+    } else {
+        let why = "The server stood still before the request was sent.".to_owned();
+        Exchange::NotSent { why }
+    };
+    match exchange {
+        Exchange::Tokens(answer) => {
+            let spooled = Spooled {
+                refreshing,
+                sent_at,
+                answer,
+            };
+            if let Err(error) = door.spool(&spooled).await {
+                // It is in memory still, and concluded from there.
+                tracing::error!(%error, "an answer could not be spooled");
+            }
+            drop(permit);
+            fault::pause("spooled").await;
+            conclude_spooled(door, spooled).await
+        }
+        other => {
+            let concluded = conclude(door, of(refreshing, sent_at, other)).await;
+            drop(permit);
+            concluded
+        }
+    }
+}
+
+async fn call(outbound: &Outbound, outgoing: Outgoing) -> Exchange {
+    let Outgoing {
+        client,
+        client_secret,
+        refresh_token,
+        sent_at,
+    } = &outgoing;
+    let request = RefreshRequest {
+        url: &client.token_url,
+        auth: client.auth,
+        client_id: &client.client_id,
+        client_secret: client_secret.as_ref(),
+        refresh_token,
+        scope: client.scope.as_deref(),
+        now: *sent_at,
+    };
+    outbound.exchange(request).await
+}
+
+/// Concludes an answer that is in the spool, and takes it from there.
+pub(super) async fn conclude_spooled(door: &Door, spooled: Spooled) -> Option<Concluded> {
+    let Spooled {
+        refreshing,
+        sent_at,
+        answer,
+    } = spooled;
+    let attempt = refreshing.attempt;
+    let concluded = conclude(door, of(refreshing, sent_at, Exchange::Tokens(answer))).await?;
+    match door.unspool(attempt).await {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!(%error, "a concluded answer stays in the spool, and does no harm there");
+        }
+        _ => {}
+    }
+    Some(concluded)
+}
+
+fn of(refreshing: Refreshing, sent_at: Timestamp, exchange: Exchange) -> ConcludeRefresh {
+    ConcludeRefresh {
+        refreshing,
+        sent_at,
+        exchange: Arc::new(exchange),
+    }
+}
+
+/// Concludes an attempt, as soon as the store takes it.
+async fn conclude(door: &Door, conclude: ConcludeRefresh) -> Option<Concluded> {
+    let name = &conclude.refreshing.name;
+    let mut wait = WAIT_MIN;
+    loop {
+        fault::pause("concluding").await;
+        match door.run_system(PART, conclude.clone()).await {
+            Ok(answer) => {
+                fault::pause("concluded").await;
+                match &answer.reply {
+                    Concluded::Refreshed => tracing::info!(connection = %name, "refreshed"),
+                    Concluded::Refused(code) => {
+                        tracing::warn!(connection = %name, code, "the provider refused a refresh");
+                    }
+                    Concluded::Failed(why) => {
+                        tracing::warn!(connection = %name, why, "a refresh failed");
+                    }
+                    Concluded::Superseded => {
+                        tracing::warn!(connection = %name, "a refresh came too late, or for nobody");
+                    }
+                }
+                return Some(answer.reply);
+            }
+            Err(Refusal::Unavailable(_)) if door.is_fenced() => return None,
+            Err(Refusal::Unavailable(why)) => {
+                tracing::warn!(connection = %name, why, "a refresh is not concluded yet");
+                sleep(wait).await;
+                wait = (wait * 2).min(WAIT_MAX);
+            }
+            Err(refusal) => {
+                tracing::error!(connection = %name, code = refusal.code(), "a refresh cannot be concluded");
+                return None;
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The refreshes that this process is at: one for each connection, which everybody who waits joins.
+//!
+//! Invariant: a flight that ends, however it ends, leaves the table.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::model::SecretName;
+
+/// How a flight ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Landed {
+    /// Something happened: decide again.
+    Changed,
+    /// Nothing can come of waiting.
+    Later,
+}
+
+type Table = Arc<Mutex<HashMap<SecretName, watch::Receiver<Option<Landed>>>>>;
+
+/// See the module.
+#[derive(Clone, Default)]
+pub(super) struct Flights(Table);
+
+/// A flight, for whoever makes it.
+pub(super) struct Flight {
+    name: SecretName,
+    table: Table,
+    tell: watch::Sender<Option<Landed>>,
+}
+
+impl Flights {
+    /// The flight of this connection; whoever is first makes it.
+    pub(super) fn join(
+        &self,
+        name: &SecretName,
+    ) -> (watch::Receiver<Option<Landed>>, Option<Flight>) {
+        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match table.entry(name.clone()) {
+            Entry::Occupied(flying) => (flying.get().clone(), None),
+            Entry::Vacant(free) => {
+                let (tell, landed) = watch::channel(None);
+                free.insert(landed.clone());
+                let flight = Flight {
+                    name: name.clone(),
+                    table: Arc::clone(&self.0),
+                    tell,
+                };
+                (landed, Some(flight))
+            }
+        }
+    }
+}
+
+impl Flight {
+    /// Tells everybody who waits.
+    pub(super) fn land(self, landed: Landed) {
+        self.tell.send_replace(Some(landed));
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        table.remove(&self.name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::EnvironmentName;
+
+    #[tokio::test]
+    async fn everybody_joins_one_flight_until_it_ends() {
+        let name = SecretName {
+            place: EnvironmentName {
+                project: "p".parse().expect("a name"),
+                environment: "e".parse().expect("a name"),
+            },
+            path: "grant".parse().expect("a path"),
+        };
+        let flights = Flights::default();
+        let (mut one, flight) = flights.join(&name);
+        let flight = flight.expect("the first makes it");
+        let (mut two, second) = flights.join(&name);
+        assert!(second.is_none());
+        flight.land(Landed::Changed);
+        for landed in [&mut one, &mut two] {
+            let landed = landed.wait_for(Option::is_some).await.expect("it was told");
+            assert_eq!(*landed, Some(Landed::Changed));
+        }
+        let (mut lost, flight) = flights.join(&name);
+        drop(flight.expect("the table is free again"));
+        assert!(lost.wait_for(Option::is_some).await.is_err());
+        assert!(flights.join(&name).1.is_some());
+    }
+}

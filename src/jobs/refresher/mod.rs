@@ -1,0 +1,249 @@
+//! Refreshing OAuth connections: those that are due, and those that somebody waits for.
+//! Of one connection there is one flight at a time in this process; between nodes the attempt in its document decides.
+//!
+//! Invariant: nothing is sent before what an earlier run of this node had spooled is concluded.
+
+mod attempt;
+mod flights;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OnceCell, Semaphore};
+use tokio::time::{Instant, sleep};
+
+use super::Beat;
+use super::setbacks::Setbacks;
+use crate::door::Door;
+use crate::model::{Connection, Refreshing, Refusal, SecretName, Ttl};
+use crate::operations::connections::{
+    CameTo, Concluded, IntendRefresh, Intended, Wanted, may_begin,
+};
+use crate::outbound::Outbound;
+use flights::{Flights, Landed};
+
+/// From one look at what is due to the next.
+pub(super) const PERIOD: Duration = Duration::from_secs(1);
+/// The principal's part in records.
+const PART: &str = "refresher";
+/// Calls on their way at once.
+const CALLS_MAX: u32 = 64;
+/// Connections asked for at a time.
+const DUE_MAX: u32 = 1_000;
+/// Between two looks at an attempt of another node.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// What refreshes. Cheap to clone.
+#[derive(Clone)]
+pub struct Refresher(Arc<Parts>);
+
+struct Parts {
+    door: Door,
+    outbound: Outbound,
+    flights: Flights,
+    /// A permit for each call, held until its answer is safe.
+    calls: Arc<Semaphore>,
+    setbacks: Mutex<Setbacks>,
+    replayed: OnceCell<()>,
+}
+
+pub(super) async fn run(refresher: Refresher, mut beat: Beat) {
+    loop {
+        refresher.turn(&beat).await;
+        if !beat.next().await {
+            return;
+        }
+    }
+}
+
+impl Refresher {
+    /// What refreshes the connections behind a door.
+    pub fn new(door: Door, outbound: Outbound) -> Self {
+        Self(Arc::new(Parts {
+            door,
+            outbound,
+            flights: Flights::default(),
+            calls: Arc::new(Semaphore::new(CALLS_MAX as usize)),
+            setbacks: Mutex::default(),
+            replayed: OnceCell::new(),
+        }))
+    }
+
+    /// Sees that a connection is refreshed for somebody who waits until `deadline`: by this node, or by whichever is at it.
+    /// `false` when nothing can come of it by then.
+    pub async fn freshen(&self, name: &SecretName, deadline: Instant) -> bool {
+        let (mut landed, first) = self.0.flights.join(name);
+        if let Some(flight) = first {
+            let (refresher, name) = (self.clone(), name.clone());
+            // A task of its own: whoever waits may hang up, and the provider has rotated by then.
+            tokio::spawn(async move {
+                let outcome = refresher.fly(&name, deadline).await;
+                flight.land(outcome);
+            });
+        }
+        let landing = landed.wait_for(Option::is_some);
+        match tokio::time::timeout_at(deadline, landing).await {
+            Ok(Ok(landed)) => matches!(*landed, Some(Landed::Changed)),
+            // The flight ended without a word, which only a panic does; or the wait is over.
+            Ok(Err(_)) | Err(_) => false,
+        }
+    }
+
+    /// Makes the refresh that proves an imported grant, and tells what it came to.
+    pub async fn prove(&self, refreshing: Refreshing) -> CameTo {
+        let (refresher, connection) = (self.clone(), refreshing.connection);
+        let proof = tokio::spawn(async move {
+            let permit = refresher.permit().await;
+            attempt::carry_out(&refresher.0.door, &refresher.0.outbound, refreshing, permit).await
+        });
+        match proof.await {
+            Ok(Some(Concluded::Refreshed)) => CameTo::Proven(connection),
+            Ok(Some(Concluded::Refused(code))) => CameTo::Refused(code),
+            Ok(Some(Concluded::Failed(why))) => CameTo::Unproven(format!(
+                "nothing was stored, since the grant could not be proven: {why}"
+            )),
+            Ok(Some(Concluded::Superseded) | None) | Err(_) => CameTo::Nothing,
+        }
+    }
+
+    /// Waits until no call is on its way whose answer is not safe yet.
+    pub async fn drain(&self) {
+        if let Ok(all) = self.0.calls.acquire_many(CALLS_MAX).await {
+            drop(all);
+        }
+    }
+
+    /// Begins to refresh what is due, as much as may be on its way at once.
+    async fn turn(&self, beat: &Beat) {
+        if !self.replay().await {
+            return;
+        }
+        let door = &self.0.door;
+        let due = match door.list_due_connections(DUE_MAX).await {
+            Ok(due) => due,
+            Err(refusal) => {
+                return tracing::warn!(code = refusal.code(), "what is due could not be read");
+            }
+        };
+        let ready = self.setbacks().ready(due, door.now());
+        for name in ready {
+            if beat.is_over() {
+                break;
+            }
+            // Somebody waits for it already: that flight is enough.
+            let (_, Some(flight)) = self.0.flights.join(&name) else {
+                continue;
+            };
+            let (refresher, permit) = (self.clone(), self.permit().await);
+            tokio::spawn(async move {
+                refresher.refresh_due(name, permit).await;
+                flight.land(Landed::Changed);
+            });
+        }
+    }
+
+    /// Refreshes one that is due. One whose decision is refused, and would be again, waits.
+    async fn refresh_due(&self, name: SecretName, permit: attempt::Permit) {
+        let Parts { door, outbound, .. } = &*self.0;
+        match self.intend(&name, Wanted::Due).await {
+            Ok(Intended::Attempt(refreshing)) => {
+                attempt::carry_out(door, outbound, refreshing, permit).await;
+                self.setbacks().forget(&name);
+            }
+            // Another node was faster, or it is gone.
+            Ok(Intended::Dropped) | Err(Refusal::Refreshing | Refusal::NotFound) => {}
+            Err(Refusal::Unavailable(why)) => {
+                tracing::warn!(connection = %name, why, "a refresh was not begun");
+            }
+            Err(refusal) => {
+                tracing::warn!(connection = %name, code = refusal.code(), "a refresh was not begun");
+                self.setbacks().note(name, door.now());
+            }
+        }
+    }
+
+    /// Refreshes one that somebody waits for, or sees another node do it.
+    async fn fly(&self, name: &SecretName, deadline: Instant) -> Landed {
+        if !self.replay().await {
+            return Landed::Later;
+        }
+        let mut first = None;
+        loop {
+            let door = &self.0.door;
+            let Ok(Some(found)) = door.look_at(name).await else {
+                // Gone, or not to be read: whoever waits is told so by their own decision.
+                return Landed::Changed;
+            };
+            let seen = (found.revision, found.failures, found.standing);
+            if *first.get_or_insert(seen) != seen {
+                return Landed::Changed;
+            }
+            if may_begin(&found, door.now(), door.holder(), Wanted::Now) {
+                match self.intend(name, Wanted::Now).await {
+                    Ok(Intended::Attempt(refreshing)) => {
+                        let (permit, outbound) = (self.permit().await, &self.0.outbound);
+                        attempt::carry_out(door, outbound, refreshing, permit).await;
+                        return Landed::Changed;
+                    }
+                    Ok(Intended::Dropped) => return Landed::Changed,
+                    Err(Refusal::Refreshing) => {}
+                    Err(refusal) => {
+                        tracing::warn!(connection = %name, code = refusal.code(), "a refresh was not begun");
+                        return Landed::Later;
+                    }
+                }
+            } else if found.attempt.is_none() && !may_begin_by(&found, door, deadline) {
+                return Landed::Later;
+            }
+            if Instant::now() + LOOK_EVERY >= deadline {
+                return Landed::Later;
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn intend(&self, name: &SecretName, wanted: Wanted) -> Result<Intended, Refusal> {
+        let door = &self.0.door;
+        let intend = IntendRefresh {
+            name: name.clone(),
+            holder: door.holder(),
+            wanted,
+        };
+        let intended = door.run_system(PART, intend).await?;
+        Ok(intended.reply)
+    }
+
+    fn setbacks(&self) -> MutexGuard<'_, Setbacks> {
+        self.0
+            .setbacks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn permit(&self) -> attempt::Permit {
+        let permit = Arc::clone(&self.0.calls).acquire_owned().await;
+        permit.expect("the calls are never closed")
+    }
+
+    /// Concludes what an earlier run had spooled, once; `false` while the spool cannot be read.
+    async fn replay(&self) -> bool {
+        let replaying = async {
+            let spooled = self.0.door.list_spooled().await.map_err(|error| {
+                tracing::error!(%error, "the spool cannot be read: nothing is refreshed until it can");
+            })?;
+            for answer in spooled {
+                tracing::info!(connection = %answer.refreshing.name, "an answer from before the start is concluded");
+                attempt::conclude_spooled(&self.0.door, answer).await;
+            }
+            Ok::<(), ()>(())
+        };
+        self.0.replayed.get_or_try_init(|| replaying).await.is_ok()
+    }
+}
+
+/// Whether a refresh may begin by the end of somebody's wait.
+fn may_begin_by(found: &Connection, door: &Door, deadline: Instant) -> bool {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let then = door.now().after(Ttl::seconds(left.as_secs()));
+    may_begin(found, then, door.holder(), Wanted::Now)
+}
