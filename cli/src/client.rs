@@ -17,6 +17,8 @@ use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// For work that waits for a provider's answer too, a minute at most.
+const OUTSIDE_REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
 /// For work that grows with an environment, such as a rewrap.
 const LONG_REQUEST_TIMEOUT: Duration = Duration::from_secs(600);
 /// Reads under way at a time.
@@ -137,6 +139,16 @@ impl Client {
         body: Option<&impl Serialize>,
     ) -> Result<Reply, Failure> {
         self.send_within(LONG_REQUEST_TIMEOUT, method, route, body)
+    }
+
+    /// A write that the server makes a call of its own for, and answers after that.
+    pub fn send_outside(
+        &self,
+        method: Method,
+        route: &Route,
+        body: Option<&impl Serialize>,
+    ) -> Result<Reply, Failure> {
+        self.send_within(OUTSIDE_REQUEST_TIMEOUT, method, route, body)
     }
 
     fn send_within(

@@ -5,15 +5,11 @@
 
 use crate::failure::Failure;
 use crate::names;
+use crate::sources::{self, Source};
 use coffer_api::FieldValue;
-use std::ffi::{OsStr, OsString};
-use std::io::Read;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use zeroize::Zeroizing;
-
-/// The largest value, as on the server.
-pub const VALUE_BYTES_MAX: usize = 64 * 1024;
 
 /// The longest token that standard input may hold; real ones have about sixty characters.
 const TOKEN_BYTES_MAX: usize = 256;
@@ -25,13 +21,6 @@ pub struct FieldArgument {
     source: Source,
 }
 
-enum Source {
-    Typed(Vec<u8>),
-    File(PathBuf),
-    Stdin,
-    Prompt,
-}
-
 impl FieldArgument {
     /// `FIELD=VALUE`, `FIELD=@FILE`, `FIELD=-` or `FIELD`.
     pub fn parse(argument: &OsStr) -> Result<Self, Failure> {
@@ -40,17 +29,8 @@ impl FieldArgument {
             Some(at) => (&bytes[..at], Some(&bytes[at + 1..])),
             None => (bytes, None),
         };
-        let source = match value {
-            None => Source::Prompt,
-            Some(b"-") => Source::Stdin,
-            Some(b"@") => {
-                return Err(Failure::usage(
-                    "After FIELD=@ the name of a file is missing.",
-                ));
-            }
-            Some([b'@', path @ ..]) => Source::File(OsString::from_vec(path.to_vec()).into()),
-            Some(typed) => Source::Typed(typed.to_vec()),
-        };
+        let source = Source::parse(value)
+            .ok_or_else(|| Failure::usage("After FIELD=@ the name of a file is missing."))?;
         let name = names::field(std::str::from_utf8(name).unwrap_or_default())?;
         Ok(Self { name, source })
     }
@@ -65,30 +45,14 @@ impl FieldArgument {
 
     /// Whether it takes all of standard input.
     pub fn takes_stdin(&self) -> bool {
-        matches!(self.source, Source::Stdin)
+        self.source.takes_stdin()
     }
 
     /// Gets the value from where it is.
     pub fn value(self) -> Result<FieldValue, Failure> {
-        let bytes = match self.source {
-            Source::Typed(bytes) => bounded(Zeroizing::new(bytes), "The value")?,
-            Source::File(path) => {
-                let unreadable = |error: std::io::Error| {
-                    Failure::usage(format!(
-                        "{} cannot be read ({}).",
-                        path.display(),
-                        error.kind()
-                    ))
-                };
-                let file = std::fs::File::open(&path).map_err(unreadable)?;
-                bounded(
-                    read(file, VALUE_BYTES_MAX).map_err(unreadable)?,
-                    &path.display().to_string(),
-                )?
-            }
-            Source::Stdin => bounded(read_stdin(VALUE_BYTES_MAX)?, "Standard input")?,
-            Source::Prompt => Zeroizing::new(prompt(&self.name)?.into_bytes()),
-        };
+        let name = &self.name;
+        let instead = format!("give {name}=- and the value on standard input, or {name}=@FILE");
+        let bytes = self.source.bytes(name, &instead)?;
         Ok(text_or_bytes(bytes))
     }
 }
@@ -96,7 +60,7 @@ impl FieldArgument {
 /// A token on standard input, with or without a newline after it.
 pub fn token_from_stdin() -> Result<Zeroizing<String>, Failure> {
     let malformed = || Failure::usage("Standard input does not hold one token.");
-    let bytes = read_stdin(TOKEN_BYTES_MAX)?;
+    let bytes = sources::read_stdin(TOKEN_BYTES_MAX)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| malformed())?;
     let token = text.strip_suffix('\n').unwrap_or(text);
     let token = token.strip_suffix('\r').unwrap_or(token);
@@ -109,44 +73,6 @@ pub fn token_from_stdin() -> Result<Zeroizing<String>, Failure> {
     Ok(Zeroizing::new(token.to_owned()))
 }
 
-fn prompt(name: &str) -> Result<String, Failure> {
-    rpassword::prompt_password(format!("{name}: ")).map_err(|_| {
-        Failure::usage(format!("There is no terminal to ask on: give {name}=- and the value on standard input, or {name}=@FILE."))
-    })
-}
-
-fn read_stdin(bytes_max: usize) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    read(std::io::stdin().lock(), bytes_max).map_err(|error| {
-        Failure::usage(format!("Standard input cannot be read ({}).", error.kind()))
-    })
-}
-
-/// At most one byte more than `bytes_max`, into a buffer that need not grow, so that no copy stays behind.
-fn read(source: impl Read, bytes_max: usize) -> std::io::Result<Zeroizing<Vec<u8>>> {
-    let mut buffer = Zeroizing::new(vec![0; bytes_max + 1]);
-    let mut source = source.take(bytes_max as u64 + 1);
-    let mut length = 0;
-    while length < buffer.len() {
-        match source.read(&mut buffer[length..]) {
-            Ok(0) => break,
-            Ok(more) => length += more,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    buffer.truncate(length);
-    Ok(buffer)
-}
-
-fn bounded(bytes: Zeroizing<Vec<u8>>, what: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    if bytes.len() > VALUE_BYTES_MAX {
-        return Err(Failure::usage(format!(
-            "{what} is longer than a value can be, {VALUE_BYTES_MAX} bytes."
-        )));
-    }
-    Ok(bytes)
-}
-
 fn text_or_bytes(mut bytes: Zeroizing<Vec<u8>>) -> FieldValue {
     match String::from_utf8(std::mem::take(&mut *bytes)) {
         Ok(text) => FieldValue::text(text),
@@ -157,6 +83,7 @@ fn text_or_bytes(mut bytes: Zeroizing<Vec<u8>>) -> FieldValue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sources::VALUE_BYTES_MAX;
 
     fn parsed(argument: &str) -> Result<FieldArgument, Failure> {
         FieldArgument::parse(OsStr::new(argument))

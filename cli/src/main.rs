@@ -14,6 +14,7 @@ mod names;
 mod output;
 mod routes;
 mod settings;
+mod sources;
 mod usage;
 mod variables;
 mod wire;

@@ -1,4 +1,4 @@
-//! What a command speaks of: a project, an environment, a secret, a folder of secrets, a field.
+//! What a command speaks of: a project, an environment, a secret, a connection, a folder of secrets, a field.
 //! Names are canonical or refused, never repaired, by the same rules as the server's.
 //!
 //! Invariant: a reference of three parts or more is always whole; a shorter one lies where `.coffer.toml` says.
@@ -36,6 +36,15 @@ pub struct Secret {
     pub path: String,
 }
 
+/// `project/environment/name`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// Where it lies.
+    pub environment: Environment,
+    /// Its name there, one part.
+    pub name: String,
+}
+
 impl std::fmt::Display for Environment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.project, self.name)
@@ -45,6 +54,12 @@ impl std::fmt::Display for Environment {
 impl std::fmt::Display for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.environment, self.path)
+    }
+}
+
+impl std::fmt::Display for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.environment, self.name)
     }
 }
 
@@ -119,6 +134,41 @@ fn secret_in(
     Ok(Secret {
         environment: default_environment(defaults()?, "PROJECT/ENVIRONMENT/PATH")?,
         path,
+    })
+}
+
+/// `P/E/NAME`, or a name in the default environment.
+pub fn connection(text: &str) -> Result<Connection, Failure> {
+    connection_in(text, Defaults::nearest)
+}
+
+fn connection_in(
+    text: &str,
+    defaults: impl FnOnce() -> Result<Defaults, Failure>,
+) -> Result<Connection, Failure> {
+    const WANTED: &str = "PROJECT/ENVIRONMENT/NAME";
+    let (place, name) = text
+        .rsplit_once('/')
+        .map_or((None, text), |(place, name)| (Some(place), name));
+    if !is_part(name) {
+        return Err(Failure::usage(format!(
+            "A connection's name is {PART_RULE}."
+        )));
+    }
+    let environment = match place.map(|place| place.split('/').collect::<Vec<_>>()) {
+        None => default_environment(defaults()?, WANTED)?,
+        Some(parts) => match parts[..] {
+            [project_name, name] => self::place(project_name, name)?,
+            _ => {
+                return Err(Failure::usage(format!(
+                    "A connection is written {WANTED}, and its name is one part."
+                )));
+            }
+        },
+    };
+    Ok(Connection {
+        environment,
+        name: name.to_owned(),
     })
 }
 
@@ -283,6 +333,23 @@ mod tests {
         assert!(secret_in(&format!("a/b/{}", "x".repeat(129)), none).is_err());
         assert!(secret_in(&format!("a/b/{}", vec!["x"; 17].join("/")), none).is_err());
         assert!(secret_in(&format!("a/b/{}", vec!["x"; 16].join("/")), none).is_ok());
+    }
+
+    #[test]
+    fn a_connection_has_a_name_of_one_part() {
+        let whole = connection_in("a/b/C.d@e", || panic!("no default is needed"));
+        assert_eq!(whole.expect("a connection").to_string(), "a/b/C.d@e");
+        let short = connection_in("github", payments).expect("a connection");
+        assert_eq!(short.to_string(), "payments/prod/github");
+        assert!(connection_in("github", none).is_err());
+        for bad in [
+            "a/b/c/d", "a/b", "a/b/", "/b/c", "a//c", "a/b/.c", "A/b/c", "sys/b/c", "a/b/c d", "",
+            "a/b/é", "a/b/%41",
+        ] {
+            let failure = connection_in(bad, payments).expect_err(bad);
+            assert_eq!(failure.exit() as u8, 2, "{bad}");
+        }
+        assert!(connection_in(&format!("a/b/{}", "x".repeat(129)), none).is_err());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //!
 //! Invariant: no part can end its own segment or begin a query.
 
-use crate::names::{Environment, Secret};
+use crate::names::{Connection, Environment, Secret};
 use coffer_api::API_ROOT;
 use std::fmt::Write;
 
@@ -30,6 +30,11 @@ impl Route {
             Self::of_environment(verb, &secret.environment),
             |route, part| route.part(part),
         )
+    }
+
+    /// `/api/v1/connections/{p}/{e}/{name}`.
+    pub fn of_connection(connection: &Connection) -> Self {
+        Self::of_environment("connections", &connection.environment).part(&connection.name)
     }
 
     /// One more segment.

@@ -12,8 +12,6 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest silence within an answer.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
 const CACERT_BYTES_MAX: u64 = 1024 * 1024;
 
 /// `COFFER_TOKEN`, if it is set.
@@ -74,6 +72,7 @@ fn malformed_token() -> Failure {
 }
 
 /// No proxy, no redirect, no repetition: what is asked goes to the named address once, or not at all.
+/// No `read_timeout` either: it ends the wait for an answer's head too, whatever longer time a request was given.
 pub fn http() -> Result<reqwest::Client, Failure> {
     // A second installation fails, and leaves the same provider in place.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -84,7 +83,6 @@ pub fn http() -> Result<reqwest::Client, Failure> {
         .retry(reqwest::retry::never())
         .referer(false)
         .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(READ_TIMEOUT)
         .user_agent(concat!("coffer/", env!("CARGO_PKG_VERSION")));
     if let Some(path) = std::env::var_os("COFFER_CACERT").filter(|path| !path.is_empty()) {
         builder = builder.tls_certs_only(certificates(Path::new(&path))?);

@@ -45,10 +45,10 @@ fn sentence(error: &clap::Error) -> String {
             None => format!("{argument} is not understood."),
         },
         ErrorKind::InvalidValue | ErrorKind::NoEquals => {
-            format!(
-                "{argument} needs one of: {}.",
-                named(error, ContextKind::ValidValue)
-            )
+            match named(error, ContextKind::ValidValue).as_str() {
+                "" => format!("{argument} needs a value."),
+                valid => format!("{argument} needs one of: {valid}."),
+            }
         }
         _ => format!("The arguments do not fit together ({:?}).", error.kind()),
     };

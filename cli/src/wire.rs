@@ -12,6 +12,8 @@ use serde::de::DeserializeOwned;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
+/// The longest silence within an answer, and before one that has no other end.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// Larger than any body but an export: the largest version, escaped, and a thousand records of the largest size.
 const BODY_BYTES_MAX: usize = 20 * 1024 * 1024;
 /// What a body's buffer begins with when its length is not told.
@@ -61,7 +63,8 @@ impl Wire {
         })
     }
 
-    /// The head of an answer; a refusal becomes a failure.
+    /// The head of an answer; a refusal becomes a failure. `timeout` is for the body too; without it each piece has its
+    /// own.
     pub async fn request(
         &self,
         method: Method,
@@ -82,9 +85,9 @@ impl Wire {
         if let Some(timeout) = timeout {
             request = request.timeout(timeout);
         }
-        let response = request
-            .send()
+        let response = tokio::time::timeout(timeout.unwrap_or(SILENCE_MAX), request.send())
             .await
+            .map_err(|_| lost(&method))?
             .map_err(|error| unreached(&self.address, &method, &error))?;
         let (status, request_id) = (response.status(), request_id(&response));
         let answer = Answer { response, method };
@@ -105,7 +108,10 @@ pub struct Answer {
 impl Answer {
     /// The next piece of the body.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
-        self.response.chunk().await.map_err(|_| lost(&self.method))
+        match tokio::time::timeout(SILENCE_MAX, self.response.chunk()).await {
+            Ok(chunk) => chunk.map_err(|_| lost(&self.method)),
+            Err(_) => Err(lost(&self.method)),
+        }
     }
 
     /// The whole body, in one buffer that leaves no copies behind when it grows.

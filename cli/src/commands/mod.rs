@@ -6,6 +6,7 @@
 mod audit;
 mod get;
 mod keys;
+mod oauth;
 mod places;
 mod rotations;
 mod run;
@@ -78,6 +79,9 @@ enum Command {
     /// Say how often a secret is made anew.
     #[command(subcommand)]
     Rotation(rotations::Rotation),
+    /// Keep OAuth grants fresh, and take access tokens from them.
+    #[command(subcommand)]
+    Oauth(oauth::Oauth),
     /// Read, export and verify the record of every use.
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -103,6 +107,7 @@ impl Cli {
             Command::Token(token) => token.run(output),
             Command::Key(key) => key.run(output),
             Command::Rotation(rotation) => rotation.run(output),
+            Command::Oauth(oauth) => oauth.run(output),
             Command::Audit(audit) => audit.run(output),
         }
     }

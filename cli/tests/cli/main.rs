@@ -4,6 +4,7 @@
 //! Invariant: no test leaves the machine, and none depends on the caller's environment.
 
 mod coffer;
+mod connecting;
 mod reading;
 mod running;
 mod stub;
