@@ -136,6 +136,7 @@ impl Place {
             "listen = \"127.0.0.1:0\"\nnode = \"{node}\"\nstate_dir = \"state-{node}\"\n\
              [tls]\ncertificate = \"certificate.pem\"\nkey = \"key.pem\"\n\
              [seal]\nkind = \"passphrase\"\n{passphrase}\
+             [outbound]\nallow = [\"127.0.0.0/8\"]\n\
              [log]\nlevel = \"trace\"\n"
         );
         let path = self.path(&format!("{node}.toml"));

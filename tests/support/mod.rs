@@ -1,4 +1,5 @@
-//! What stories stand on: databases, a vault over the real HTTP door, built servers, a proxy that fails on demand.
+//! What stories stand on: databases, a vault over the real HTTP door, built servers, a proxy and a provider of grants that
+//! fail on demand.
 //! Nothing in here stands in for a part of Coffer; what is replaced is the world around it.
 //!
 //! Invariant: whatever a test starts ends with the test binary, also when it is killed.
@@ -9,6 +10,7 @@ pub mod cluster;
 pub mod history;
 pub mod node;
 pub mod postgres;
+pub mod provider;
 pub mod proxy;
 pub mod records;
 pub mod vault;

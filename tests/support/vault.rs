@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use coffer::clock::Clock;
+use coffer::config;
 use coffer::crypto::{Keyring, RootKey};
 use coffer::door::{self, Door, Founding, Starting, StateDir};
 use coffer::entropy::SystemEntropy;
@@ -16,6 +17,7 @@ use coffer::http::tls::{CertificateFiles, Certificates};
 use coffer::http::{App, NodeFacts, server};
 use coffer::jobs;
 use coffer::model::{ClusterId, Ttl};
+use coffer::outbound::Outbound;
 use coffer::store::{DatabaseUrl, Engine, Store};
 use serde_json::json;
 use tempfile::TempDir;
@@ -78,6 +80,8 @@ struct Running {
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
     jobs: JoinSet<()>,
+    #[expect(dead_code, reason = "for what refreshes grants")]
+    outbound: Outbound,
 }
 
 impl TestVault {
@@ -281,6 +285,7 @@ impl Ground {
             stop,
             server,
             jobs: JoinSet::new(),
+            outbound: outbound(),
         }
     }
 }
@@ -295,6 +300,15 @@ impl Running {
         }
         self.door.close().await;
     }
+}
+
+/// What a story's vault calls out with: this machine may be called, also in plain http.
+fn outbound() -> Outbound {
+    let rules = config::Outbound {
+        loopback: true,
+        ..config::Outbound::default()
+    };
+    Outbound::new(&rules).expect("the machine's own authorities can be read")
 }
 
 /// One for all vaults: it is bound into everything, and chosen by nobody.
