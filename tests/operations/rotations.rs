@@ -295,7 +295,9 @@ async fn leases_and_the_log() {
 async fn the_scheduler_rotates_what_is_due() {
     let v = Vault::new().await;
     let (tell, stop) = tokio::sync::watch::channel(false);
-    let mut jobs = coffer::jobs::start(&v.door, &stop);
+    let outbound = crate::support::vault::outbound();
+    let refresher = coffer::jobs::Refresher::new(v.door.clone(), outbound);
+    let mut jobs = coffer::jobs::start(&v.door, &refresher, &stop);
     v.root(SetRotation {
         name: secret("auto"),
         every: Ttl::seconds(3600),

@@ -15,7 +15,7 @@ use coffer::door::{self, Door, Founding, Starting, StateDir};
 use coffer::entropy::SystemEntropy;
 use coffer::http::tls::{CertificateFiles, Certificates};
 use coffer::http::{App, NodeFacts, server};
-use coffer::jobs;
+use coffer::jobs::{self, Refresher};
 use coffer::model::{ClusterId, Ttl};
 use coffer::outbound::Outbound;
 use coffer::store::{DatabaseUrl, Engine, Store};
@@ -77,11 +77,10 @@ struct Running {
     client: Client,
     address: SocketAddr,
     door: Door,
+    refresher: Refresher,
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
     jobs: JoinSet<()>,
-    #[expect(dead_code, reason = "for what refreshes grants")]
-    outbound: Outbound,
 }
 
 impl TestVault {
@@ -134,7 +133,8 @@ impl TestVault {
     /// Starts what a server does unasked.
     pub fn start_jobs(&mut self) {
         let running = &mut self.running;
-        running.jobs = jobs::start(&running.door, &running.stop.subscribe());
+        let stop = running.stop.subscribe();
+        running.jobs = jobs::start(&running.door, &running.refresher, &stop);
     }
 
     /// Makes a project, if need be, and an environment, as `project/environment`.
@@ -269,7 +269,8 @@ impl Ground {
             },
             locked_memory: true,
         };
-        app.unseal(door.clone(), facts);
+        let refresher = Refresher::new(door.clone(), outbound());
+        app.unseal(door.clone(), refresher.clone(), facts);
         let (files, authority) = certificate(self.folder.path());
         let certificates = Certificates::load(files).expect("a certificate and its key");
         let listener = TcpListener::bind("127.0.0.1:0").await;
@@ -282,10 +283,10 @@ impl Ground {
             client: Client::new(address, &authority),
             address,
             door,
+            refresher,
             stop,
             server,
             jobs: JoinSet::new(),
-            outbound: outbound(),
         }
     }
 }
@@ -298,17 +299,18 @@ impl Running {
         while let Some(ended) = self.jobs.join_next().await {
             ended.expect("a job ends");
         }
+        self.refresher.drain().await;
         self.door.close().await;
     }
 }
 
-/// What a story's vault calls out with: this machine may be called, also in plain http.
-fn outbound() -> Outbound {
+/// What calls out, to this machine alone, as `dev` does.
+pub fn outbound() -> Outbound {
     let rules = config::Outbound {
         loopback: true,
         ..config::Outbound::default()
     };
-    Outbound::new(&rules).expect("the machine's own authorities can be read")
+    Outbound::new(&rules).expect("no file is named")
 }
 
 /// One for all vaults: it is bound into everything, and chosen by nobody.
