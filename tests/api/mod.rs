@@ -2,6 +2,7 @@
 //! A story does one thing and asserts the status, the body and the record.
 
 mod audit;
+mod connections;
 mod keys;
 mod places;
 mod rotations;

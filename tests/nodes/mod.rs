@@ -1,5 +1,5 @@
 //! Two nodes are two processes of the built binary on one PostgreSQL: what the ledger's page promises of them.
-//! The rows about outside calls and about merging segments come with those parts.
+//! The row about merging segments comes with that part.
 //!
 //! Invariant: nothing here waits for a time to pass, and a point that was never met fails its test.
 
@@ -7,6 +7,7 @@ mod ahead;
 mod beside;
 mod cache;
 mod clocks;
+mod connections;
 mod export;
 mod history;
 mod interleaved;
