@@ -17,7 +17,7 @@ use super::operation::{Caller, Cx, Operation};
 use super::shared::Shared;
 use super::{Answer, Authorised, Door, REFS_MAX, Request, RequestId, View, authorise};
 use crate::fault;
-use crate::model::{Action, Changes, Refusal, Timestamp, TokenId};
+use crate::model::{Action, Changes, Patience, Refusal, Timestamp, TokenId};
 use crate::store::Writer;
 
 /// What a record says, before it has a place in the log.
@@ -124,7 +124,7 @@ impl<O: Operation> Attempt<O> {
             // The store could not be asked: nothing was decided, and nothing can be recorded.
             Err(Refusal::Unavailable(why)) => Err(Refusal::Unavailable(why)),
             // Nothing was decided yet: whoever asks waits, and asks again.
-            Err(Refusal::Refreshing) => Err(Refusal::Refreshing),
+            Err(Refusal::Refreshing(Patience::Waits)) => Err(Refusal::Refreshing(Patience::Waits)),
             // One unknown or dead token too many from one source: counted, without a record.
             Err(Refusal::TooMany(wait)) => {
                 shared.counted.count(self.request.source, Turned::TooMany);

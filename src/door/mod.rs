@@ -97,7 +97,7 @@ impl Door {
         for tried in 0..ATTEMPTS_MAX {
             let (outcome, answer) = match self.attempt(&attempt, tried).await {
                 // What this node remembers may be old, and nothing is stored that would tell: look at the store itself.
-                Err(Refusal::Refreshing) if tried == 0 => continue,
+                Err(Refusal::Refreshing(_)) if tried == 0 => continue,
                 decided => decided?,
             };
             match outcome {

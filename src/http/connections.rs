@@ -14,7 +14,7 @@ use super::endpoint::{Answered, Asked, Asking, Endpoint, named};
 use super::limits::{BODY_BYTES_MAX, TOKEN_WAIT_MAX};
 use super::reply::Reply;
 use crate::door::Answer;
-use crate::model::{ClientAuth, ProviderClient, Refusal, Standing, Ttl, Value};
+use crate::model::{ClientAuth, Patience, ProviderClient, Refusal, Standing, Ttl, Value};
 use crate::operations::connections::{
     BeginImport, CameTo, ConnectionFacts, ConnectionsPage, DeleteConnection, FoundToken,
     GivenGrant, ImportConnection, ListConnections, ReadAccessToken,
@@ -121,16 +121,20 @@ impl Endpoint for ReadAccessToken {
             name: Arc::new(asked.secret()?),
             min_ttl: Ttl::seconds(min_ttl.unwrap_or(0)).min(Ttl::MAX),
             since: asked.door.now(),
+            patience: Patience::Waits,
         })
     }
 
-    async fn run(self, asking: &mut Asking<'_>) -> Result<Answer<FoundToken>, Refusal> {
+    async fn run(mut self, asking: &mut Asking<'_>) -> Result<Answer<FoundToken>, Refusal> {
         let deadline = Instant::now() + TOKEN_WAIT_MAX;
         loop {
             let decided = asking.decide(self.clone()).await;
-            let waits = matches!(decided, Err(Refusal::Refreshing)) && Instant::now() < deadline;
-            if !waits || !Box::pin(asking.refresher.freshen(&self.name, deadline)).await {
+            if !matches!(decided, Err(Refusal::Refreshing(Patience::Waits))) {
                 return decided;
+            }
+            let waiting = Box::pin(asking.refresher.freshen(&self.name, deadline));
+            if !waiting.await || Instant::now() >= deadline {
+                self.patience = Patience::Over;
             }
         }
     }

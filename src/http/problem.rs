@@ -108,7 +108,7 @@ impl Fault {
     fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Refused(Refusal::TooMany(seconds)) => Some(u64::from(*seconds)),
-            Self::Refused(Refusal::Unavailable(_) | Refusal::Refreshing)
+            Self::Refused(Refusal::Unavailable(_) | Refusal::Refreshing(_))
             | Self::Share
             | Self::Busy => Some(RETRY_AFTER_S),
             Self::Sealed => Some(RETRY_AFTER_SEALED_S),
@@ -173,7 +173,7 @@ fn of_refusal(refusal: &Refusal) -> Row<'_> {
         }
         Refusal::TooMany(_) => "There were too many requests: wait, and try again.".into(),
         Refusal::Unavailable(why) => (*why).into(),
-        Refusal::Refreshing => {
+        Refusal::Refreshing(_) => {
             "The provider has not given an access token that lives as long as you ask: try again in a moment, or ask for less.".into()
         }
         Refusal::Tampered => {
@@ -201,6 +201,7 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
+    use crate::model::Patience;
 
     const ID: RequestId = RequestId {
         boot: 1,
@@ -291,7 +292,12 @@ mod tests {
                 "unavailable",
                 Some(1),
             ),
-            (Refusal::Refreshing.into(), 503, "token-refreshing", Some(1)),
+            (
+                Refusal::Refreshing(Patience::Over).into(),
+                503,
+                "token-refreshing",
+                Some(1),
+            ),
         ];
         for (fault, status, code, retry_after) in table {
             let name = format!("{fault:?}");

@@ -102,13 +102,13 @@ impl Reason {
     pub const fn sentence(self) -> &'static str {
         match self {
             Self::RefreshRejected => {
-                "the provider no longer takes the refresh token: give the grant again and import it"
+                "The provider no longer takes the refresh token (invalid_grant): give the grant again and import it."
             }
             Self::LostRotation => {
-                "the answer to a refresh was lost, and the provider no longer takes the refresh token: give the grant again and import it"
+                "The answer to a refresh was lost, and the provider no longer takes the refresh token (invalid_grant): give the grant again and import it."
             }
             Self::ConsentRequired => {
-                "the provider asks the user to agree again: give the grant again and import it"
+                "The provider asks the user to agree again: give the grant again and import it."
             }
         }
     }

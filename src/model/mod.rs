@@ -41,7 +41,7 @@ pub use reference::Ref;
 pub use refresh::{
     Attempt, CALL_TTL, DOUBT_TTL, Holder, INTENT_TTL, Refreshing, refresh_at, retry_at,
 };
-pub use refusal::{Refusal, TokenProblem};
+pub use refusal::{Patience, Refusal, TokenProblem};
 pub use resource::Resource;
 pub use rotation::{Alphabet, RotationPolicy};
 pub use rows::{

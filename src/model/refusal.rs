@@ -26,10 +26,19 @@ pub enum Refusal {
     TooMany(u32),
     /// 503: sealed, fenced, or the store cannot record; the sentence says which.
     Unavailable(&'static str),
-    /// 503: the access token is being refreshed; whoever asked waits, and is answered or told to come back. Not recorded.
-    Refreshing,
+    /// 503: the access token that would serve is not there yet.
+    Refreshing(Patience),
     /// 500: a stored row does not open, or contradicts the log.
     Tampered,
+}
+
+/// Whether whoever asks for an access token still waits for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Patience {
+    /// It waits, and asks again: nothing is decided yet, and nothing recorded.
+    Waits,
+    /// It has waited long enough, and is told to come back.
+    Over,
 }
 
 /// What is wrong with the token that was shown.
@@ -58,7 +67,7 @@ impl Refusal {
             Self::TooLarge(_) => 413,
             Self::TooMany(_) => 429,
             Self::Tampered => 500,
-            Self::Unavailable(_) | Self::Refreshing => 503,
+            Self::Unavailable(_) | Self::Refreshing(_) => 503,
         }
     }
 
@@ -78,7 +87,7 @@ impl Refusal {
             Self::TooMany(_) => "too-many-requests",
             Self::Tampered => "integrity",
             Self::Unavailable(_) => "unavailable",
-            Self::Refreshing => "token-refreshing",
+            Self::Refreshing(_) => "token-refreshing",
         }
     }
 }

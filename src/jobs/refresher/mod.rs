@@ -151,7 +151,7 @@ impl Refresher {
                 self.setbacks().forget(&name);
             }
             // Another node was faster, or it is gone.
-            Ok(Intended::Dropped) | Err(Refusal::Refreshing | Refusal::NotFound) => {}
+            Ok(Intended::Dropped) | Err(Refusal::Refreshing(_) | Refusal::NotFound) => {}
             Err(Refusal::Unavailable(why)) => {
                 tracing::warn!(connection = %name, why, "a refresh was not begun");
             }
@@ -186,7 +186,7 @@ impl Refresher {
                         return Landed::Changed;
                     }
                     Ok(Intended::Dropped) => return Landed::Changed,
-                    Err(Refusal::Refreshing) => {}
+                    Err(Refusal::Refreshing(_)) => {}
                     Err(refusal) => {
                         tracing::warn!(connection = %name, code = refusal.code(), "a refresh was not begun");
                         return Landed::Later;

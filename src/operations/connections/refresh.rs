@@ -6,8 +6,8 @@
 use super::{CLIENT_SECRET, REFRESH_TOKEN, chance, field, find};
 use crate::door::{Access, Cx, Decision, KnownConnection, Operation, View};
 use crate::model::{
-    Action, Attempt, AttemptId, Connection, Holder, INTENT_TTL, ProviderClient, Ref, Refreshing,
-    Refusal, Resource, SecretName, Standing, Timestamp, Ttl, Value,
+    Action, Attempt, AttemptId, Connection, Holder, INTENT_TTL, Patience, ProviderClient, Ref,
+    Refreshing, Refusal, Resource, SecretName, Standing, Timestamp, Ttl, Value,
 };
 
 /// Between two refreshes of one connection that somebody asks for: a provider is not hammered through us.
@@ -54,7 +54,7 @@ impl Operation for IntendRefresh {
         let place = view.place(&self.name.place).await?;
         let found = find(view, &place, &self.name).await?;
         if !may_begin(&found, cx.now, self.holder, self.wanted) {
-            return Err(Refusal::Refreshing);
+            return Err(Refusal::Refreshing(Patience::Waits));
         }
         if !found.is_proven() {
             return Ok(Decision::new(Intended::Dropped)
@@ -138,7 +138,7 @@ impl Operation for SendRefresh {
         let found = find(view, &place, &self.refreshing.name).await?;
         let attempt = self
             .own_attempt(&found, cx.now)
-            .ok_or(Refusal::Refreshing)?;
+            .ok_or(Refusal::Refreshing(Patience::Waits))?;
         let mut kept = view.open_kept(&place, &found).await?;
         let outgoing = Outgoing {
             client: found.client.clone(),

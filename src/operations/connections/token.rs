@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use super::{ACCESS_TOKEN, field, find};
 use crate::door::{Cx, Decision, KnownConnection, Operation, View};
-use crate::model::{Action, Refusal, Resource, SecretName, Standing, Timestamp, Ttl, Value};
+use crate::model::{
+    Action, Patience, Refusal, Resource, SecretName, Standing, Timestamp, Ttl, Value,
+};
 
 /// `GET /connections/…/token`
 #[derive(Clone, Debug)]
@@ -18,6 +20,8 @@ pub struct ReadAccessToken {
     pub min_ttl: Ttl,
     /// When the request began: a token refreshed since then is served as it is.
     pub since: Timestamp,
+    /// Whether it is asked again when there is no such token yet.
+    pub patience: Patience,
 }
 
 /// An access token.
@@ -53,7 +57,7 @@ impl Operation for ReadAccessToken {
                 Standing::NeedsReauth(reason) => {
                     Refusal::Conflict("needs-reauth", reason.sentence().to_owned())
                 }
-                _ => Refusal::Refreshing,
+                _ => Refusal::Refreshing(self.patience),
             });
         }
         let found = FoundToken::open(view, &connection)?;

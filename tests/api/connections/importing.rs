@@ -134,7 +134,7 @@ both_engines! {
         let port = port.rsplit_once(':').expect("a port").1;
         for url in [
             "https://169.254.169.254/token".to_owned(), "https://10.0.0.1/token".to_owned(), "https://[fd00::1]/token".to_owned(),
-            format!("http://[::ffff:127.0.0.1]:{port}"), "http://93.184.216.34/token".to_owned(),
+            format!("http://[::ffff:7f00:1]:{port}"), "http://93.184.216.34/token".to_owned(),
         ] {
             s.import(&Grant { token_url: url.clone(), ..grant.clone() }).await.is_problem(409, "grant-unproven");
             nothing_is_stored(&s).await;
