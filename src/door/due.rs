@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::facts::{self, Place};
+use super::facts::{self, Living, Place};
 use super::view::STORE_LOST;
 use super::{Door, View};
 use crate::model::{
@@ -37,34 +37,39 @@ impl Door {
         let rotating = |place: &Place, row: &DocumentRow| {
             let secret = facts::open_secret(&self.shared.keys, place, row).ok()?;
             let due = secret.rotation.as_ref()?.next_at <= now && secret.deleted_at.is_none();
-            due.then_some(secret.path)
+            due.then_some((secret.path, ()))
         };
-        self.list_due_of(DocumentKind::Secret, now, limit, rotating)
-            .await
+        let due = self.list_due_of(DocumentKind::Secret, now, limit, rotating);
+        Ok(due.await?.into_iter().map(|(name, ())| name).collect())
     }
 
-    /// Connections that somebody should look at now, the longest due first, at most `limit`.
+    /// Connections that somebody should look at now, the longest due first, at most `limit`; each with the host and port
+    /// of its token endpoint.
     ///
     /// # Errors
     /// The store does not answer.
-    pub async fn list_due_connections(&self, limit: u32) -> Result<Vec<SecretName>, Refusal> {
+    pub async fn list_due_connections(
+        &self,
+        limit: u32,
+    ) -> Result<Vec<(SecretName, String)>, Refusal> {
         let now = self.now();
         let waiting = |place: &Place, row: &DocumentRow| {
             let connection = facts::open_connection(&self.shared.keys, place, row).ok()?;
             let due = connection.due().is_some_and(|at| at <= now);
-            due.then_some(connection.path)
+            let host = connection.client.token_url.authority().to_owned();
+            due.then_some((connection.path, host))
         };
         self.list_due_of(DocumentKind::Connection, now, limit, waiting)
             .await
     }
 
-    async fn list_due_of(
+    async fn list_due_of<T>(
         &self,
         kind: DocumentKind,
         now: Timestamp,
         limit: u32,
-        path_of: impl Fn(&Place, &DocumentRow) -> Option<SecretPath> + Send,
-    ) -> Result<Vec<SecretName>, Refusal> {
+        is_due: impl Fn(&Place, &DocumentRow) -> Option<(SecretPath, T)> + Send,
+    ) -> Result<Vec<(SecretName, T)>, Refusal> {
         let mut reader = self.shared.reader().await?;
         let found = reader.list_due_documents(kind, now, limit).await;
         let found = found.map_err(|_| Refusal::Unavailable(STORE_LOST))?;
@@ -75,12 +80,12 @@ impl Door {
         let places = View::cached(Arc::clone(&self.shared)).places().await?;
         let named = found.value.iter().filter_map(|row| {
             let place = places.place_of(EnvironmentId::from_bytes(row.space))?;
-            let path = path_of(place, row)?;
+            let (path, known) = is_due(place, row)?;
             let place = EnvironmentName {
                 project: place.project.name.clone(),
                 environment: place.environment.name.clone(),
             };
-            Some(SecretName { place, path })
+            Some((SecretName { place, path }, known))
         });
         Ok(named.collect())
     }
@@ -90,9 +95,18 @@ impl Door {
     /// # Errors
     /// The store does not answer, or what it holds does not open.
     pub async fn look_at(&self, name: &SecretName) -> Result<Option<Connection>, Refusal> {
-        let view = View::snapshot(Arc::clone(&self.shared)).await?;
-        let place = view.place(&name.place).await?;
-        let found = view.find_connection(&place, &name.path).await?;
-        Ok(found.map(|found| Connection::clone(&found)))
+        let shared = &self.shared;
+        let place = View::cached(Arc::clone(shared)).place(&name.place).await?;
+        let mut reader = shared.reader().await?;
+        let found = facts::load_living(&mut reader, &shared.keys, &place, &name.path).await;
+        match found.map(|loaded| loaded.value) {
+            Ok(Living::Connection(found)) if found.path == name.path => {
+                Ok(Some(Connection::clone(&found)))
+            }
+            Ok(_) => Ok(None),
+            Err(facts::LoadError::Store(_)) => Err(Refusal::Unavailable(STORE_LOST)),
+            // A rewrap between two look-ups reads the same: whoever decides finds out.
+            Err(facts::LoadError::Closed(_)) => Err(Refusal::Tampered),
+        }
     }
 }

@@ -57,6 +57,7 @@ impl Scheduler {
                 return tracing::warn!(code = refusal.code(), "what is due could not be read");
             }
         };
+        let due = due.into_iter().map(|name| (name, ())).collect();
         let work = self.setbacks.ready(due, self.door.now());
         if work.is_empty() {
             self.watch = Watch::default();
@@ -68,7 +69,7 @@ impl Scheduler {
         if fault::point("lease taken").is_err() {
             return;
         }
-        for name in work.into_iter().take(TURN_MAX) {
+        for (name, ()) in work.into_iter().take(TURN_MAX) {
             if beat.is_over() || !self.keep(&mut lease).await || !self.rotate(name).await {
                 break;
             }

@@ -19,15 +19,18 @@ struct Setback {
 }
 
 impl Setbacks {
-    /// What is due and need not wait.
-    pub(super) fn ready(&mut self, due: Vec<SecretName>, now: Timestamp) -> Vec<SecretName> {
+    /// What is due and need not wait, each with what else is known of it.
+    pub(super) fn ready<T>(
+        &mut self,
+        mut due: Vec<(SecretName, T)>,
+        now: Timestamp,
+    ) -> Vec<(SecretName, T)> {
         if !self.0.is_empty() {
-            let known: HashSet<_> = due.iter().collect();
+            let known: HashSet<_> = due.iter().map(|(name, _)| name).collect();
             self.0.retain(|name, _| known.contains(name));
         }
-        due.into_iter()
-            .filter(|name| self.0.get(name).is_none_or(|setback| setback.until <= now))
-            .collect()
+        due.retain(|(name, _)| self.0.get(name).is_none_or(|setback| setback.until <= now));
+        due
     }
 
     pub(super) fn note(&mut self, name: SecretName, now: Timestamp) {
@@ -62,16 +65,22 @@ mod tests {
         let start = Timestamp::from_micros(0);
         setbacks.note(name("a"), start);
         assert_eq!(
-            setbacks.ready(vec![name("a"), name("b")], start),
-            [name("b")]
+            setbacks.ready(vec![(name("a"), 1), (name("b"), 2)], start),
+            [(name("b"), 2)]
         );
         let later = start.after(WAIT_MIN);
-        assert_eq!(setbacks.ready(vec![name("a")], later), [name("a")]);
+        assert_eq!(
+            setbacks.ready(vec![(name("a"), 1)], later),
+            [(name("a"), 1)]
+        );
         for _ in 0..20 {
             setbacks.note(name("a"), later);
         }
         assert_eq!(setbacks.0[&name("a")].wait, WAIT_MAX);
-        assert_eq!(setbacks.ready(vec![name("b")], later), [name("b")]);
+        assert_eq!(
+            setbacks.ready(vec![(name("b"), 2)], later),
+            [(name("b"), 2)]
+        );
         assert!(setbacks.0.is_empty());
     }
 }

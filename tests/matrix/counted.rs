@@ -3,11 +3,10 @@
 
 use serde_json::json;
 
-use super::ask;
 use super::column::{Shown, damaged};
 use super::rows::ROWS;
 use super::tally::Tally;
-use crate::support::client::Token;
+use super::{Fill, ask};
 use crate::support::vault::both_engines;
 
 both_engines! {
@@ -16,12 +15,12 @@ both_engines! {
         v.start_jobs();
         let export = v.get("/audit/export", &v.root).await.is(200).text();
         let before = Tally::of_lines(export.lines());
-        let doomed = Token { text: String::new(), id: "00000000-0000-0000-0000-000000000000".to_owned() };
+        let fill = Fill::nothing();
         let malformed = Shown::Malformed(damaged(&v.root.text));
         for row in ROWS {
-            ask(&v, row, &doomed, &Shown::Nothing).await.is_problem(401, "token-missing");
+            ask(&v, row, &fill, &Shown::Nothing).await.is_problem(401, "token-missing");
             for _ in 0..2 {
-                ask(&v, row, &doomed, &malformed).await.is_problem(401, "token-invalid");
+                ask(&v, row, &fill, &malformed).await.is_problem(401, "token-invalid");
             }
         }
         v.get("/projects?x=1", &v.root).await.is_problem(400, "bad-request");

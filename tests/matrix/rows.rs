@@ -24,7 +24,7 @@ pub struct Row {
     pub route: &'static str,
     /// The path, `{token}` standing for the id of a token that may be revoked.
     pub path: &'static str,
-    /// The body; none when it is empty.
+    /// The body; none when it is empty. `{import}` stands for a grant.
     pub body: &'static str,
     /// How it is authorised.
     pub kind: Kind,
@@ -50,6 +50,11 @@ impl Row {
             "POST /projects/{project}/environments" => "payments",
             _ => self.resource,
         }
+    }
+
+    /// Whether it imports a grant, which takes several decisions.
+    pub fn imports(&self) -> bool {
+        self.body == IMPORT
     }
 
     /// What the scopes are asked for, where that is not what the record says.
@@ -81,6 +86,7 @@ const fn row(
 }
 
 const FIELDS: &str = r#"{"fields":{"value":"1"}}"#;
+const IMPORT: &str = "{import}";
 const TOKEN: &str = r#"{"scopes":["read:payments/prod/given"],"ttl":60}"#;
 
 use Kind::{Anyone, Child, Exact, Reach};
@@ -101,6 +107,11 @@ pub static ROWS: &[Row] = &[
     row("PUT /rotations/{project}/{environment}/{*path}",    "/rotations/payments/prod/planned", r#"{"every":3600}"#, Exact, ("write", "payments/prod/planned"), 201),
     row("DELETE /rotations/{project}/{environment}/{*path}", "/rotations/payments/prod/dropped", "",     Exact, ("write", "payments/prod/dropped"),     204),
     row("POST /rotate/{project}/{environment}/{*path}",      "/rotate/payments/prod/policy",     "",     Exact, ("rotate", "payments/prod/policy"),     200),
+
+    row("POST /connections/{project}/{environment}/{name}",      "/connections/payments/prod/imported",      IMPORT, Exact, ("connect", "payments/prod/imported"),      201),
+    row("DELETE /connections/{project}/{environment}/{name}",    "/connections/payments/prod/dropped-grant", "",     Exact, ("connect", "payments/prod/dropped-grant"), 204),
+    row("GET /connections/{project}/{environment}",              "/connections/payments/prod",               "",     Reach, ("list", "payments/prod"),                  200),
+    row("GET /connections/{project}/{environment}/{name}/token", "/connections/payments/prod/grant/token",   "",     Exact, ("read", "payments/prod/grant"),            200),
 
     row("GET /projects",                                "/projects",               "",                     Anyone, ("list", "*"),                200),
     row("POST /projects",                               "/projects",               r#"{"name":"made"}"#,   Exact,  ("manage", "made"),           201),

@@ -5,12 +5,11 @@ use coffer::store::Engine;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::ask;
 use super::column::{Shown, damaged, stranger};
 use super::rows::ROWS;
 use super::tally::Tally;
+use super::{Fill, ask};
 use crate::support::built::{Opened, Place};
-use crate::support::client::Token;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sqlite() {
@@ -25,10 +24,7 @@ async fn postgres() {
 async fn story(engine: Engine) {
     let place = Place::found(engine).await;
     let server = place.serve("one", Opened::ByHand).await;
-    let doomed = Token {
-        text: String::new(),
-        id: "00000000-0000-0000-0000-000000000000".to_owned(),
-    };
+    let fill = Fill::nothing();
     let callers = [
         Shown::Token(place.root.clone()),
         Shown::Token(stranger()),
@@ -37,7 +33,7 @@ async fn story(engine: Engine) {
     ];
     for row in ROWS {
         for shown in &callers {
-            let answer = ask(&server, row, &doomed, shown).await;
+            let answer = ask(&server, row, &fill, shown).await;
             let answer = answer.is_problem(503, "sealed");
             assert!(answer.header("retry-after").is_some(), "{}", row.route);
         }
@@ -64,7 +60,7 @@ async fn story(engine: Engine) {
         export.text()
     );
     for row in ROWS {
-        let answer = ask(&server, row, &doomed, &Shown::Nothing).await;
+        let answer = ask(&server, row, &fill, &Shown::Nothing).await;
         answer.is_problem(401, "token-missing");
     }
     server.stop().await;

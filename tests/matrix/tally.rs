@@ -19,10 +19,12 @@ pub struct Line(String);
 pub struct Tally(BTreeMap<Line, i64>);
 
 impl Line {
-    /// The record that this cell must leave, if it must leave one.
-    pub fn expected(row: &Row, column: Column, shown: &Shown) -> Option<Self> {
+    /// The records that this cell must leave, if it must leave any.
+    pub fn expected(row: &Row, column: Column, shown: &Shown) -> Vec<Self> {
         let expected = column.expected(row);
-        let verdict = expected.verdict?;
+        let Some(verdict) = expected.verdict else {
+            return Vec::new();
+        };
         let token = match shown {
             Shown::Token(token) if !token.id.is_empty() => token.id.as_str(),
             _ => "-",
@@ -35,11 +37,19 @@ impl Line {
             401 => row.resource_of_path(),
             _ => row.resource,
         };
-        let action = row.action;
-        let (status, code) = (expected.status, expected.code);
-        Some(Self(format!(
-            "{principal} {token} {action} {resource} {verdict} {status} {code}"
-        )))
+        let (action, code) = (row.action, expected.code);
+        let of = |principal: &str, token: &str, status: u16| {
+            Self(format!(
+                "{principal} {token} {action} {resource} {verdict} {status} {code}"
+            ))
+        };
+        let mut lines = vec![of(principal, token, expected.status)];
+        if row.imports() && code == "ok" {
+            // It is begun by the caller, and sent and concluded by the system.
+            lines.push(of(principal, token, 202));
+            lines.extend([200, 200].map(|status| of("system/refresher", "-", status)));
+        }
+        lines
     }
 
     /// The record with which a server that is told to stop closes its log.

@@ -7,8 +7,15 @@ use std::sync::Arc;
 
 use coffer::crypto::PlainToken;
 use coffer::door::{Credential, Door, Operation, Request};
-use coffer::model::{BootId, EnvironmentName, Refusal, SecretName, Ttl, Value};
+use coffer::model::{
+    BootId, ClientAuth, EnvironmentName, Exchange, LifetimeSource, ProviderClient, Refreshing,
+    Refusal, SecretName, TokenAnswer, Ttl, Value,
+};
 use coffer::operations::Generate;
+use coffer::operations::connections::{
+    BeginImport, ConcludeRefresh, Concluded, GivenGrant, IntendRefresh, Intended, SendRefresh,
+    Wanted,
+};
 use coffer::operations::keys::{RewrapKeys, RotateKey};
 use coffer::operations::leases::TakeLease;
 use coffer::operations::places::{CreateEnvironment, CreateProject};
@@ -126,6 +133,7 @@ async fn first_half(door: &Door, tokens: &mut Tokens) {
     tokens.expired = made(door, root, &["read:p/e/**"], Ttl::seconds(3_600), None).await;
     tokens.app = made(door, root, &["read:p/e/api"], Ttl::days(30), Some("ci")).await;
     lease(door).await;
+    import(door, root).await;
 }
 
 async fn second_half(door: &Door, tokens: &Tokens) {
@@ -189,6 +197,7 @@ async fn second_half(door: &Door, tokens: &Tokens) {
     .await;
     made(door, root, &["read:p/e/**"], Ttl::days(30), Some("ci")).await;
     lease(door).await;
+    refresh(door).await;
 }
 
 async fn lease(door: &Door) {
@@ -199,6 +208,87 @@ async fn lease(door: &Door) {
         seen: None,
     };
     door.run_system("surgery", take).await.expect("a lease");
+}
+
+/// A grant, and the first tokens it gives, as if a provider had been asked.
+async fn import(door: &Door, root: &str) {
+    let text = |text: &str| Value::text(Zeroizing::new(text.to_owned()));
+    let url = "https://provider.example/token";
+    let grant = GivenGrant {
+        client: ProviderClient {
+            token_url: url.parse().expect("a URL"),
+            auth: ClientAuth::Basic,
+            client_id: "client".to_owned(),
+            scope: None,
+        },
+        client_secret: Some(text("the client's secret")),
+        refresh_token: text("first grant"),
+    };
+    let begin = BeginImport {
+        name: secret("p/e", "grant"),
+        grant: Arc::new(grant),
+        holder: door.holder(),
+    };
+    let refreshing = done(door, root, begin).await;
+    carry_out(
+        door,
+        refreshing,
+        ("first grant", "first token", "second grant"),
+    )
+    .await;
+}
+
+async fn refresh(door: &Door) {
+    let intend = IntendRefresh {
+        name: secret("p/e", "grant"),
+        holder: door.holder(),
+        wanted: Wanted::Now,
+    };
+    // Two refreshes that somebody asks for are a second apart.
+    let intended = crate::support::eventually("the refresh may begin", || async {
+        door.run_system("surgery", intend.clone()).await.ok()
+    });
+    let Intended::Attempt(refreshing) = intended.await.reply else {
+        panic!("it is proven");
+    };
+    carry_out(
+        door,
+        refreshing,
+        ("second grant", "second token", "third grant"),
+    )
+    .await;
+}
+
+/// Sends and concludes an attempt: this grant is shown, and these tokens are given.
+async fn carry_out(door: &Door, refreshing: Refreshing, (shown, access, next): (&str, &str, &str)) {
+    let text = |text: &str| Value::text(Zeroizing::new(text.to_owned()));
+    let send = SendRefresh {
+        refreshing: refreshing.clone(),
+    };
+    let sent = door
+        .run_system("surgery", send)
+        .await
+        .expect("it is sent")
+        .reply;
+    assert_eq!(sent.refresh_token.expose(), shown.as_bytes());
+    let answer = TokenAnswer {
+        access_token: text(access),
+        refresh_token: Some(text(next)),
+        token_type: "Bearer".to_owned(),
+        scope: Some("a b".to_owned()),
+        lifetime: Some(Ttl::days(30)),
+        lifetime_from: LifetimeSource::ExpiresIn,
+    };
+    let conclude = ConcludeRefresh {
+        refreshing,
+        sent_at: sent.sent_at,
+        exchange: Arc::new(Exchange::Tokens(answer)),
+    };
+    let concluded = door.run_system("surgery", conclude).await;
+    assert_eq!(
+        concluded.expect("it is concluded").reply,
+        Concluded::Refreshed
+    );
 }
 
 async fn made(door: &Door, by: &str, scopes: &[&str], ttl: Ttl, app: Option<&str>) -> String {

@@ -269,6 +269,7 @@ fn names(table: &Table, line: &str) -> bool {
             "principal",
             "token",
             "lease",
+            "connection",
         ],
         "stream" | "segment" => &["stream", "segment"],
         other => &[other],

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use coffer::door::Door;
-use coffer::model::Refusal;
+use coffer::model::{Patience, Refusal, Ttl};
 use coffer::operations::PageSize;
 use coffer::operations::audit::{AnchorStreams, ExportLog};
+use coffer::operations::connections::{ListConnections, ReadAccessToken};
 use coffer::operations::places::{ListEnvironments, ListProjects};
 use coffer::operations::rotations::ReadRotation;
 use coffer::operations::secrets::{ListSecrets, ReadHistory, ReadReply, ReadSecret, Which};
@@ -43,6 +44,9 @@ pub enum Question {
     History(&'static str),
     Rotation,
     List(&'static str),
+    /// Who reads which connection's access token.
+    Access(&'static str),
+    Connections,
     Own(&'static str),
     Tokens(&'static str),
     Projects,
@@ -62,7 +66,10 @@ pub enum Version {
     First,
 }
 
-use Question::{Anchor, Environments, Export, History, List, Own, Projects, Read, Rotation, Write};
+use Question::{
+    Access, Anchor, Connections, Environments, Export, History, List, Own, Projects, Read,
+    Rotation, Write,
+};
 use Version::{Current, First, Previous};
 
 /// Lines, or why there are none.
@@ -72,7 +79,7 @@ pub type Answer = Result<BTreeSet<String>, &'static str>;
 pub type Answers = BTreeMap<Question, Answer>;
 
 /// What is asked about secrets, their versions and keys, and places.
-pub const OF_SECRETS: [Question; 17] = [
+pub const OF_SECRETS: [Question; 20] = [
     Read("root", "p/e", "db/password", Current),
     Read("root", "p/e", "db/password", Previous),
     Read("root", "p/e", "api", Current),
@@ -90,6 +97,9 @@ pub const OF_SECRETS: [Question; 17] = [
     Projects,
     Environments("p"),
     Environments("q"),
+    Access("root"),
+    Access("app"),
+    Connections,
 ];
 
 /// What is asked about tokens and principals.
@@ -132,6 +142,7 @@ impl Question {
     pub fn is_about(self, other: Self) -> bool {
         let what = |question| match question {
             Read(_, within, path, version) => Some((within, path, version)),
+            Access(_) => Some(("p/e", "grant", Current)),
             _ => None,
         };
         self == other || what(self).is_some() && what(self) == what(other)
@@ -234,6 +245,31 @@ async fn one(
                 limit: PageSize::at_most(PageSize::MAX).expect("some"),
             };
             let page = run(door, tokens.of(who), list).await?;
+            page.items.iter().map(|item| format!("{item:?}")).collect()
+        }
+        Access(who) => {
+            let read = ReadAccessToken {
+                name: Arc::new(secret("p/e", "grant")),
+                min_ttl: Ttl::seconds(0),
+                since: door.now(),
+                patience: Patience::Over,
+            };
+            let found = run(door, tokens.of(who), read).await?;
+            let token = String::from_utf8_lossy(found.access_token.expose()).into_owned();
+            let (kind, ends) = (&found.token_type, found.expires_at);
+            [format!(
+                "{kind} {} {:?} {ends:?} {token}",
+                found.version, found.granted
+            )]
+            .into()
+        }
+        Connections => {
+            let list = ListConnections {
+                place: place("p/e"),
+                after: None,
+                limit: PageSize::at_most(PageSize::MAX).expect("some"),
+            };
+            let page = run(door, root, list).await?;
             page.items.iter().map(|item| format!("{item:?}")).collect()
         }
         Own(who) => {

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::questions::Question::{self, Export, Own, Read};
+use super::questions::Question::{self, Access, Export, Own, Read};
 use super::questions::Version::{Current, First, Previous};
 use super::questions::{Answer, Answers};
 
@@ -40,9 +40,15 @@ pub fn assert_true(now: &Answers) {
             "{who} {path}: {refused:?}"
         );
     }
+    let token = now[&Access("root")].as_ref().expect("it is read");
+    assert!(
+        token.iter().all(|line| line.ends_with("second token")),
+        "{token:?}"
+    );
+    assert!(now[&Access("app")].is_err());
     let others = now
         .iter()
-        .filter(|(question, _)| !matches!(question, Read(..) | Own("orphaned")));
+        .filter(|(question, _)| !matches!(question, Read(..) | Own("orphaned") | Access("app")));
     for (question, answer) in others {
         assert!(answer.is_ok(), "{question:?}: {answer:?}");
     }
@@ -100,4 +106,4 @@ fn wrong_export(lines: &BTreeSet<String>, now: &Answer) -> Option<String> {
 }
 
 /// Records that the questions before the last export have made, at most.
-const LOOKED: u64 = 80;
+const LOOKED: u64 = 90;

@@ -6,18 +6,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep};
 
 use super::PART;
+use super::calls::Permit;
 use crate::door::{Door, Spooled};
 use crate::fault;
 use crate::model::{Exchange, Refreshing, Refusal, Timestamp};
 use crate::operations::connections::{ConcludeRefresh, Concluded, Outgoing, SendRefresh};
 use crate::outbound::{Outbound, RefreshRequest};
-
-/// A call's right to be on its way.
-pub(super) type Permit = OwnedSemaphorePermit;
 
 /// From before sending is committed to the first byte: a process that stood still longer does not send.
 const SEND_WITHIN: Duration = Duration::from_secs(30);

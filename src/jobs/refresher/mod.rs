@@ -4,12 +4,13 @@
 //! Invariant: nothing is sent before what an earlier run of this node had spooled is concluded.
 
 mod attempt;
+mod calls;
 mod flights;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep};
 
 use super::Beat;
@@ -20,14 +21,13 @@ use crate::operations::connections::{
     CameTo, Concluded, IntendRefresh, Intended, Wanted, may_begin,
 };
 use crate::outbound::Outbound;
+use calls::{Calls, Permit};
 use flights::{Flights, Landed};
 
 /// From one look at what is due to the next.
 pub(super) const PERIOD: Duration = Duration::from_secs(1);
 /// The principal's part in records.
 const PART: &str = "refresher";
-/// Calls on their way at once.
-const CALLS_MAX: u32 = 64;
 /// Connections asked for at a time.
 const DUE_MAX: u32 = 1_000;
 /// Between two looks at an attempt of another node.
@@ -41,8 +41,7 @@ struct Parts {
     door: Door,
     outbound: Outbound,
     flights: Flights,
-    /// A permit for each call, held until its answer is safe.
-    calls: Arc<Semaphore>,
+    calls: Calls,
     setbacks: Mutex<Setbacks>,
     replayed: OnceCell<()>,
 }
@@ -63,7 +62,7 @@ impl Refresher {
             door,
             outbound,
             flights: Flights::default(),
-            calls: Arc::new(Semaphore::new(CALLS_MAX as usize)),
+            calls: Calls::default(),
             setbacks: Mutex::default(),
             replayed: OnceCell::new(),
         }))
@@ -93,7 +92,7 @@ impl Refresher {
     pub async fn prove(&self, refreshing: Refreshing) -> CameTo {
         let (refresher, connection) = (self.clone(), refreshing.connection);
         let proof = tokio::spawn(async move {
-            let permit = refresher.permit().await;
+            let permit = refresher.0.calls.import().await;
             attempt::carry_out(&refresher.0.door, &refresher.0.outbound, refreshing, permit).await
         });
         match proof.await {
@@ -108,9 +107,7 @@ impl Refresher {
 
     /// Waits until no call is on its way whose answer is not safe yet.
     pub async fn drain(&self) {
-        if let Ok(all) = self.0.calls.acquire_many(CALLS_MAX).await {
-            drop(all);
-        }
+        self.0.calls.drain().await;
     }
 
     /// Begins to refresh what is due, as much as may be on its way at once.
@@ -126,15 +123,18 @@ impl Refresher {
             }
         };
         let ready = self.setbacks().ready(due, door.now());
-        for name in ready {
+        for (name, host) in ready {
             if beat.is_over() {
                 break;
             }
-            // Somebody waits for it already: that flight is enough.
+            // Its host is slow, and it stays due; or somebody waits for it already, and that flight is enough.
+            let Some(permit) = self.0.calls.refresh_if_free(&host).await else {
+                continue;
+            };
             let (_, Some(flight)) = self.0.flights.join(&name) else {
                 continue;
             };
-            let (refresher, permit) = (self.clone(), self.permit().await);
+            let refresher = self.clone();
             tokio::spawn(async move {
                 refresher.refresh_due(name, permit).await;
                 flight.land(Landed::Changed);
@@ -143,7 +143,7 @@ impl Refresher {
     }
 
     /// Refreshes one that is due. One whose decision is refused, and would be again, waits.
-    async fn refresh_due(&self, name: SecretName, permit: attempt::Permit) {
+    async fn refresh_due(&self, name: SecretName, permit: Permit) {
         let Parts { door, outbound, .. } = &*self.0;
         match self.intend(&name, Wanted::Due).await {
             Ok(Intended::Attempt(refreshing)) => {
@@ -179,10 +179,15 @@ impl Refresher {
                 return Landed::Changed;
             }
             if may_begin(&found, door.now(), door.holder(), Wanted::Now) {
+                // Waited for before it is intended, since an intention is soon over.
+                let permit = self
+                    .0
+                    .calls
+                    .refresh(found.client.token_url.authority())
+                    .await;
                 match self.intend(name, Wanted::Now).await {
                     Ok(Intended::Attempt(refreshing)) => {
-                        let (permit, outbound) = (self.permit().await, &self.0.outbound);
-                        attempt::carry_out(door, outbound, refreshing, permit).await;
+                        attempt::carry_out(door, &self.0.outbound, refreshing, permit).await;
                         return Landed::Changed;
                     }
                     Ok(Intended::Dropped) => return Landed::Changed,
@@ -218,11 +223,6 @@ impl Refresher {
             .setbacks
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn permit(&self) -> attempt::Permit {
-        let permit = Arc::clone(&self.0.calls).acquire_owned().await;
-        permit.expect("the calls are never closed")
     }
 
     /// Concludes what an earlier run had spooled, once; `false` while the spool cannot be read.

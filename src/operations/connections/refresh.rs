@@ -23,6 +23,7 @@ pub enum Wanted {
 }
 
 /// Intends a refresh, if it may begin now.
+#[derive(Clone)]
 pub struct IntendRefresh {
     /// Which connection.
     pub name: SecretName,

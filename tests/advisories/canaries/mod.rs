@@ -14,8 +14,9 @@ use song::sing;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use super::leaks::files;
-use crate::support::built::{Opened, PASSPHRASE, Place};
+use crate::support::built::{Built, Opened, PASSPHRASE, Place};
 use crate::support::client::Token;
+use crate::support::provider::{Fault, Provider};
 
 /// What a scan has found, and where it looked.
 fn assert_nowhere(canaries: &[Canary], places: &[(String, Vec<u8>)]) {
@@ -52,6 +53,31 @@ async fn stored(place: &Place, engine: Engine) -> Vec<(String, Vec<u8>)> {
     found
 }
 
+/// A grant is imported, refreshed, refused and lost; what it gives is read by who may.
+async fn refresh(server: &Built, place: &Place, provider: &Provider) {
+    let root = &place.root;
+    let at = |name: &str| format!("/connections/shop/dev/{name}");
+    let grant = provider.grant();
+    server
+        .post(&at("github"), grant.import(), root)
+        .await
+        .is(201);
+    let fresh = format!("{}/token?min_ttl=3600", at("github"));
+    let token = server.get(&fresh, root).await.is(200).json();
+    let token = token["access_token"].as_str().expect("a token");
+    assert!(provider.accepts(token) && provider.refreshes() == 2);
+    for fault in [
+        Fault::InvalidGrant,
+        Fault::Html,
+        Fault::DropAfter,
+        Fault::InvalidClient,
+    ] {
+        provider.arm(fault, 1);
+        let refused = server.post(&at("other"), provider.grant().import(), root);
+        assert_eq!(refused.await.status(), 409);
+    }
+}
+
 async fn canaries_are_found_nowhere(engine: Engine) {
     let place = Place::found(engine).await;
     let server = place.serve("one", Opened::ByHand).await;
@@ -80,6 +106,17 @@ async fn canaries_are_found_nowhere(engine: Engine) {
         .collect();
     let answers = sing(&server, &place, &canaries, &token).await;
     server.get("/secrets/shop/dev/stripe", &token).await.is(200);
+    let provider = Provider::start().await;
+    refresh(&server, &place, &provider).await;
+    let given = provider.secrets().into_iter();
+    canaries.extend(given.map(|text| Canary {
+        name: "a provider's secret",
+        text,
+    }));
+    assert!(
+        canaries.len() > 7 + 5,
+        "a grant, its client's secret, and the tokens of two refreshes"
+    );
 
     let digits = |token: &Token| token.text.rsplit('_').nth(1).expect("digits").to_owned();
     canaries.push(Canary {
@@ -113,6 +150,7 @@ async fn canaries_are_found_nowhere(engine: Engine) {
         "/status",
         "/history/shop/dev/stripe",
         "/secrets/shop/dev",
+        "/connections/shop/dev",
         "/keys/shop/dev",
     ] {
         places.push((

@@ -85,6 +85,9 @@ pub async fn sing(
             json!({ "every": wrong }),
             json!({ "every": 3600, "alphabet": wrong, "length": wrong }),
             json!({ "generate": { "a": { "length": wrong } } }),
+            json!({ "token_url": wrong, "client_id": "a", "refresh_token": wrong }),
+            json!({ "token_url": "https://a.example/", "client_id": "a\n", "refresh_token": wrong, "client_secret": [wrong] }),
+            json!({ "token_url": "https://a.example/", "client_id": "a\n", "refresh_token": wrong, "client_secret": wrong }),
         ] {
             let path = row.path.replace("payments/prod", "shop/dev");
             // What names a key of the body may be repeated: the client has to find it.
