@@ -15,7 +15,7 @@ use hyper::{Method, Request, Response};
 use tokio::time::Instant;
 
 use super::body;
-use super::endpoint::{Call, turned_away};
+use super::call::{Call, turned_away};
 use super::finish::Finish;
 use super::journal::Journal;
 use super::problem::Fault;

@@ -10,8 +10,9 @@ use coffer_api::SecretText;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use super::endpoint::{Answered, Asked, Asking, Endpoint, named};
-use super::limits::{BODY_BYTES_MAX, TOKEN_WAIT_MAX};
+use super::call::Asking;
+use super::endpoint::{Answered, Asked, Endpoint, named};
+use super::limits::{TOKEN_BODY_BYTES_MAX, TOKEN_WAIT_MAX};
 use super::reply::Reply;
 use crate::door::Answer;
 use crate::model::{ClientAuth, Patience, ProviderClient, Refusal, Standing, Ttl, Value};
@@ -26,7 +27,7 @@ const CLIENT_ID_BYTES_MAX: usize = 1024;
 const SCOPES_BYTES_MAX: usize = 4096;
 
 impl Endpoint for ImportConnection {
-    const BODY_BYTES_MAX: usize = BODY_BYTES_MAX;
+    const BODY_BYTES_MAX: usize = TOKEN_BODY_BYTES_MAX;
 
     fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {
         let body: api::ImportConnection = asked.body()?;

@@ -9,7 +9,7 @@ use crate::model::Fields;
 
 /// A request's body, in bytes.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
-/// A body where tokens are made, in bytes.
+/// A body where tokens are made or grants imported, in bytes.
 pub const TOKEN_BODY_BYTES_MAX: usize = 64 << 10;
 /// A body that can only be an empty object, in bytes.
 pub const EMPTY_BODY_BYTES_MAX: usize = 1 << 10;

@@ -23,6 +23,7 @@ mod activity;
 pub mod app;
 mod audit;
 mod body;
+mod call;
 mod connections;
 mod endpoint;
 mod finish;

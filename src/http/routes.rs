@@ -6,7 +6,8 @@
 use coffer_api::API_ROOT;
 use hyper::Method;
 
-use super::endpoint::{Call, Captured, Endpoint, call};
+use super::call::{Call, call};
+use super::endpoint::{Captured, Endpoint};
 use super::finish::Running;
 use super::open::{OPEN_ROUTES, OpenRoute};
 use crate::door::Access;

@@ -9,6 +9,7 @@ use super::unchanged;
 use crate::matrix::column::{damaged, stranger};
 use crate::matrix::rows::{ROWS, Row};
 use crate::support::client::{Answer, Call, Token};
+use crate::support::provider::Provider;
 use crate::support::vault::{TestVault, both_engines};
 
 const HOUR: Ttl = Ttl::seconds(3600);
@@ -22,18 +23,25 @@ fn learnt(answer: &Answer) -> Value {
     json!([answer.status(), problem, length, etag])
 }
 
+/// A whole import, whose provider nobody gets as far as to ask.
+const NOBODYS_GRANT: &str =
+    r#"{"token_url":"https://provider.example/token","client_id":"a","refresh_token":"b"}"#;
+
 fn asked(v: &TestVault, row: &Row, path: &str, token: &Token) -> Call {
     let call = v.call(row.method(), path).by(token);
     if row.body.is_empty() {
         call
     } else {
-        call.text(row.body)
+        call.text(&row.body.replace("{import}", NOBODYS_GRANT))
     }
 }
 
 /// The row's path and resource with each of their names replaced in turn by one that nothing bears.
 fn absent(row: &Row) -> Vec<(String, String)> {
-    let last = row.path.rsplit_once('/').expect("a part").1;
+    let last = row
+        .resource
+        .rsplit_once('/')
+        .map_or(row.resource, |(_, last)| last);
     let names = [
         ("payments", "nilnilni"),
         ("prod", "nil0"),
@@ -68,9 +76,14 @@ both_engines! {
         for secret in ["read", "put", "patch", "delete", "destroy", "policy", "planned", "dropped"] {
             v.put(&format!("/rotations/payments/prod/{secret}"), json!({ "every": 3600 }), &v.root).await.is(201);
         }
+        let provider = Provider::start().await;
+        for connection in ["grant", "dropped-grant"] {
+            let path = format!("/connections/payments/prod/{connection}");
+            v.post(&path, provider.grant().import(), &v.root).await.is(201);
+        }
         v.set("payments/prod/undelete", "value", "1").await;
         v.delete("/secrets/payments/prod/undelete", &v.root).await.is(204);
-        let hidden = v.token("read,list,write,delete,destroy,rotate:shop/**", HOUR).await;
+        let hidden = v.token("read,list,write,delete,destroy,rotate,connect:shop/**", HOUR).await;
         let mut cells = Vec::new();
         let rows: Vec<&Row> = ROWS.iter().filter(|row| row.route.contains('{') && !row.route.contains("{id}")).collect();
         for row in &rows {
@@ -82,7 +95,7 @@ both_engines! {
             let scopes: Vec<String> = scopes.map(|resource| format!("{other}:{resource}")).collect();
             cells.push((*row, absent, v.token(&scopes.join(" "), HOUR).await));
         }
-        assert_eq!(cells.len(), 20);
+        assert_eq!(cells.len(), 24);
         unchanged!(v, {
             for (row, absent, forbidden) in &cells {
                 for (token, status) in [(&hidden, 404), (forbidden, 403)] {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::matrix::rows::ROWS;
 use crate::support::built::{Opened, Place};
+use crate::support::provider::Provider;
 use crate::support::vault::both_engines;
 
 /// Every file that the server has made, below its folder.
@@ -85,6 +86,8 @@ both_engines! {
         let token = v.token("read:payments/**", Ttl::seconds(3600)).await;
         v.set("payments/prod/read", "value", "hunter2").await;
         v.put("/rotations/payments/prod/policy", json!({ "every": 3600 }), &v.root).await.is(201);
+        let provider = Provider::start().await;
+        v.post("/connections/payments/prod/grant", provider.grant().import(), &v.root).await.is(201);
         for row in ROWS.iter().filter(|row| row.method() == "GET") {
             let path = row.path.replace("payments/aged", "payments/prod");
             let answer = v.get(&path, &v.root).await.is(200).text();
@@ -93,6 +96,9 @@ both_engines! {
                 assert!(!answer.contains(digits), "{}", row.route);
             }
             assert_eq!(answer.contains("hunter2"), row.route == "GET /secrets/{project}/{environment}/{*path}", "{}", row.route);
+            // The access token alone, and where it is asked for.
+            let told = provider.secrets().into_iter().filter(|secret| answer.contains(secret.as_str()));
+            assert_eq!(told.count(), usize::from(row.route.ends_with("/token")), "{}", row.route);
             assert!(!answer.contains("\"mac\"") && !answer.contains("wrapped"), "{}: {answer}", row.route);
         }
     }

@@ -343,7 +343,9 @@ async fn an_answer_that_comes_while_the_database_is_away_is_kept() {
     let a = cluster.start_with("a", through).await;
     cluster.place(&a, "payments/prod").await;
     let s = Scene::imported(cluster, &a).await;
+    let b = s.cluster.start("b").await;
     let before = s.listed(&a).await;
+    b.stop().await;
     let held = s.provider.hold(1);
     s.set_clock(DUE);
     held.arrived(1).await;
@@ -351,16 +353,34 @@ async fn an_answer_that_comes_while_the_database_is_away_is_kept() {
     held.release();
     let refreshed = || async { (s.provider.refreshes() == 2).then_some(()) };
     eventually("the call is carried out", refreshed).await;
+    // The other node sees an attempt whose answer is overdue, and does not make it again.
+    s.set_clock(DUE + 300);
+    b.go_on();
+    assert_eq!(s.until(&b, "in_doubt").await["version"], before["version"]);
+    s.token_at_once(&b).await;
     proxy.set(Mode::Pass);
-    let kept = || async {
-        let list = a.get(LIST, &s.cluster.root).await;
-        let item = (list.status() == 200).then(|| list.json()["items"][0].clone());
-        item.filter(|item| item["version"] != before["version"])
-    };
-    let item = eventually("the answer is kept", kept).await;
-    assert_eq!(item["state"], "active");
+    let item = s.until(&b, "active").await;
+    assert!(item["version"].as_u64() > before["version"].as_u64());
     assert_eq!(s.token(&a).await["version"], item["version"]);
     assert_eq!(s.provider.asked(), 2);
     s.goes_on(&a, 9_000).await;
+    assert_eq!(b.end().await.code, Some(0));
     s.ends(a).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_killed_before_it_sends_is_replaced_after_its_lease() {
+    let (s, a, b) = with_one_standing_by().await;
+    a.arm("intended=kill");
+    s.set_clock(DUE);
+    assert_eq!(a.ended().await.code, None);
+    b.go_on();
+    // Its lease of ten seconds, and five.
+    s.set_clock(DUE + 15);
+    let refreshed = || async { (s.provider.refreshes() == 2).then_some(()) };
+    eventually("the other node refreshes", refreshed).await;
+    assert_eq!(s.until(&b, "active").await["version"], 2);
+    s.refreshes_are(2);
+    s.goes_on(&b, 9_000).await;
+    s.ends(b).await;
 }
