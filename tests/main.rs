@@ -12,6 +12,7 @@ mod container;
 mod ledger;
 mod matrix;
 mod nodes;
+mod oidc;
 mod operations;
 mod support;
 mod surgery;

@@ -9,6 +9,7 @@ pub mod client;
 pub mod cluster;
 pub mod history;
 pub mod node;
+pub mod oidc;
 pub mod postgres;
 pub mod provider;
 pub mod proxy;

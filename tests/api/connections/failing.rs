@@ -52,7 +52,7 @@ async fn is_over(s: &Scene, reason: &str) {
     let asked = s.provider.asked();
     let refused = s.read("").await.is_problem(409, "needs-reauth");
     assert!(refused.detail().contains(reason), "{}", refused.detail());
-    last_is(&s.audit().await, "read", 409, "allowed: needs-reauth");
+    last_is(&s.audit().await, "read", PATH, "allowed: needs-reauth");
     s.read("?min_ttl=0").await.is_problem(409, "needs-reauth");
     s.pass(Ttl::seconds(3_700));
     s.read("").await.is_problem(409, "needs-reauth");
@@ -104,7 +104,7 @@ both_engines! {
         goes_on(&s, &first).await;
         s.pass(OVER);
         s.read("").await.is_problem(503, "token-refreshing");
-        last_is(&s.audit().await, "read", 503, "allowed: token-refreshing");
+        last_is(&s.audit().await, "read", PATH, "allowed: token-refreshing");
         assert_eq!(s.listed().await["state"], "degraded");
         s.provider.open().await;
         s.pass(OVER);

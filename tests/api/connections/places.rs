@@ -27,12 +27,12 @@ both_engines! {
         let writer = s.v.token("write,delete,manage,rotate:payments/prod/**", MINUTES).await;
         for who in [&reader, &lister, &writer] {
             s.post(&other, import.clone(), who).await.is_problem(403, "forbidden");
-            s.audit().await.last_is("connect", "payments/prod/gitlab", "refused: forbidden");
+            last_is(&s.audit().await, "connect", "payments/prod/gitlab", "refused: forbidden");
             s.delete(GITHUB, who).await.is_problem(403, "forbidden");
         }
         for who in [&lister, &writer] {
             s.get(&token, who).await.is_problem(403, "forbidden");
-            s.audit().await.last_is("read", PATH, "refused: forbidden");
+            last_is(&s.audit().await, "read", PATH, "refused: forbidden");
         }
         s.get(&token, &reader).await.is(200);
         s.get(LIST, &lister).await.is(200);
@@ -50,7 +50,7 @@ both_engines! {
         s.post(&other, s.provider.grant().import(), &s.root).await.is(201);
         let narrow = s.v.token("read,list,connect:payments/prod/gitlab", MINUTES).await;
         s.get(&format!("{GITHUB}/token"), &narrow).await.is_problem(404, "not-found");
-        s.audit().await.last_is("read", PATH, "refused: not-found");
+        last_is(&s.audit().await, "read", PATH, "refused: not-found");
         s.delete(GITHUB, &narrow).await.is_problem(404, "not-found");
         s.post(&format!("{LIST}/bitbucket"), s.provider.grant().import(), &narrow).await.is_problem(404, "not-found");
         let list = s.get(LIST, &narrow).await.is(200).json();
@@ -67,7 +67,7 @@ both_engines! {
     async fn an_environment_is_kept_for_its_connection(v: TestVault) {
         let (s, _) = Scene::imported(v).await;
         s.delete("/projects/payments/environments/prod", &s.root).await.is_problem(409, "not-empty");
-        s.audit().await.last_is("manage", "payments/prod", "allowed: not-empty");
+        last_is(&s.audit().await, "manage", "payments/prod", "allowed: not-empty");
         s.token("").await;
     }
 
