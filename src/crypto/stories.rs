@@ -7,7 +7,8 @@ use super::{properties::*, *};
 use crate::{
     entropy::SeededEntropy,
     model::{
-        ClusterId, DocumentKind, EnvironmentId, KeyKind, KeyRow, ProjectId, SecretId, StreamId,
+        AttemptId, ClusterId, DocumentKind, EnvironmentId, KeyKind, KeyRow, ProjectId, SecretId,
+        StreamId,
     },
 };
 
@@ -73,6 +74,25 @@ fn a_moved_document_or_segment_is_refused() {
     ] {
         assert!(ring.open_segment(stream, first, count, &segment).is_err());
     }
+}
+
+#[test]
+fn a_spooled_answer_opens_as_its_own_attempts_alone() {
+    let entropy = SeededEntropy::new(2);
+    let ring = keyring(&entropy);
+    let (here, there) = (AttemptId::from_bytes([1; 16]), AttemptId::from_bytes(OTHER));
+    let sealed = ring.seal_spooled(&entropy, here, b"x").unwrap();
+    assert_eq!(ring.open_spooled(here, &sealed).unwrap().expose(), b"x");
+    assert!(ring.open_spooled(there, &sealed).is_err());
+    let others = keyring(&SeededEntropy::new(3));
+    assert!(others.open_spooled(here, &sealed).is_err());
+    let document = DocumentContext {
+        id: *here.as_bytes(),
+        ..document()
+    };
+    assert!(ring.open_document(&document, &sealed).is_err());
+    let sealed = ring.seal_document(&entropy, &document, b"x").unwrap();
+    assert!(ring.open_spooled(here, &sealed).is_err());
 }
 
 #[test]

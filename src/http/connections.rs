@@ -59,13 +59,14 @@ impl Endpoint for ImportConnection {
     }
 
     async fn run(mut self, asking: &mut Asking<'_>) -> Result<Answer<ConnectionFacts>, Refusal> {
+        let turn = asking.refresher.turn_of_import().await;
         let begin = BeginImport {
             name: self.name.clone(),
             grant: Arc::clone(&self.grant),
             holder: asking.holder(),
         };
         let begun = asking.decide_first(begin).await?;
-        self.came_to = asking.refresher.prove(begun.reply).await;
+        self.came_to = asking.refresher.prove(begun.reply, turn).await;
         asking.decide(self).await
     }
 
@@ -133,7 +134,7 @@ impl Endpoint for ReadAccessToken {
             if !matches!(decided, Err(Refusal::Refreshing(Patience::Waits))) {
                 return decided;
             }
-            let waiting = Box::pin(asking.refresher.freshen(&self.name, deadline));
+            let waiting = Box::pin(asking.refresher.freshen(&self, deadline));
             if !waiting.await || Instant::now() >= deadline {
                 self.patience = Patience::Over;
             }

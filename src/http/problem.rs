@@ -174,7 +174,7 @@ fn of_refusal(refusal: &Refusal) -> Row<'_> {
         Refusal::TooMany(_) => "There were too many requests: wait, and try again.".into(),
         Refusal::Unavailable(why) => (*why).into(),
         Refusal::Refreshing(_) => {
-            "The provider has not given an access token that lives as long as you ask: try again in a moment, or ask for less.".into()
+            "The provider has not given an access token that lives as long as you ask: try again later, or ask for less.".into()
         }
         Refusal::Tampered => {
             "What is stored here does not open, or contradicts the log: an operator has to run coffer-server check."

@@ -102,13 +102,13 @@ impl Reason {
     pub const fn sentence(self) -> &'static str {
         match self {
             Self::RefreshRejected => {
-                "The provider no longer takes the refresh token (invalid_grant): give the grant again and import it."
+                "The provider no longer takes the refresh token (invalid_grant): remove the connection, give the grant again and import it."
             }
             Self::LostRotation => {
-                "The answer to a refresh was lost, and the provider no longer takes the refresh token (invalid_grant): give the grant again and import it."
+                "The answer to a refresh was lost, and the provider no longer takes the refresh token (invalid_grant): remove the connection, give the grant again and import it."
             }
             Self::ConsentRequired => {
-                "The provider asks the user to agree again: give the grant again and import it."
+                "The provider asks the user to agree again: remove the connection, give the grant again and import it."
             }
         }
     }
@@ -179,6 +179,14 @@ impl Connection {
             Some(attempt) => Some(attempt.due(self.ran_out_at())),
             None => self.refresh_at,
         }
+    }
+
+    /// When it is refreshed next, or tried again; nothing while a refresh is on its way.
+    pub fn next_refresh_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let calling = self
+            .attempt
+            .is_some_and(|attempt| !attempt.is_in_doubt(now));
+        self.due().filter(|_| !calling)
     }
 
     /// How it fares at `now`.

@@ -71,7 +71,7 @@ impl ConnectionFacts {
             granted: tokens.granted.clone(),
             expires_at: tokens.expires_at,
             refreshed_at: tokens.refreshed_at,
-            next_refresh_at: connection.due(),
+            next_refresh_at: connection.next_refresh_at(now),
             last_error: connection.last_error.clone(),
             token_url: connection.client.token_url.to_string(),
             client_id: connection.client.client_id.clone(),

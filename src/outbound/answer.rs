@@ -51,7 +51,8 @@ impl Answer {
     pub fn outcome(&self, request: &RefreshRequest<'_>) -> Exchange {
         match self.status {
             status if status.is_success() || may_refuse(status) => {}
-            // A gateway gave up waiting: what it had passed on may have been done.
+            // What a gateway had passed on may have been done.
+            StatusCode::BAD_GATEWAY => return doubtful("a gateway got none"),
             StatusCode::GATEWAY_TIMEOUT => return doubtful("a gateway did not wait for it"),
             _ => return self.busy("no answer that OAuth knows"),
         }

@@ -106,7 +106,7 @@ fn a_composed_container_can_do_no_more_than_it_needs() {
     let config = text_of("deploy/coffer.toml");
     assert!(config.contains(&format!("listen = \"0.0.0.0:{port}\"\n")));
     // The server is given its own time to stop: ten seconds to drain, five for jobs, five for the last record.
-    assert_eq!(compose.value("stop_grace_period"), "30s");
+    assert_eq!(compose.value("stop_grace_period"), "90s");
 }
 
 #[test]

@@ -242,7 +242,7 @@ async fn refresh(door: &Door) {
     let intend = IntendRefresh {
         name: secret("p/e", "grant"),
         holder: door.holder(),
-        wanted: Wanted::Now,
+        wanted: Wanted::InsteadOf(1),
     };
     // Two refreshes that somebody asks for are a second apart.
     let intended = crate::support::eventually("the refresh may begin", || async {

@@ -23,7 +23,7 @@ pub(super) struct Calls {
 }
 
 /// A call's right to be on its way.
-pub(super) struct Permit {
+pub struct Permit {
     _host: Option<OwnedSemaphorePermit>,
     _call: OwnedSemaphorePermit,
 }

@@ -17,6 +17,8 @@ pub(super) enum Landed {
     Changed,
     /// Nothing can come of waiting.
     Later,
+    /// It has waited long enough for another node.
+    TimeOver,
 }
 
 type Table = Arc<Mutex<HashMap<SecretName, watch::Receiver<Option<Landed>>>>>;

@@ -18,10 +18,11 @@ use super::setbacks::Setbacks;
 use crate::door::Door;
 use crate::model::{Connection, Refreshing, Refusal, SecretName, Ttl};
 use crate::operations::connections::{
-    CameTo, Concluded, IntendRefresh, Intended, Wanted, may_begin,
+    CameTo, Concluded, IntendRefresh, Intended, ReadAccessToken, Wanted, may_begin,
 };
 use crate::outbound::Outbound;
-use calls::{Calls, Permit};
+use calls::Calls;
+pub use calls::Permit;
 use flights::{Flights, Landed};
 
 /// From one look at what is due to the next.
@@ -30,6 +31,8 @@ pub(super) const PERIOD: Duration = Duration::from_secs(1);
 const PART: &str = "refresher";
 /// Connections asked for at a time.
 const DUE_MAX: u32 = 1_000;
+/// How long a flight waits for another node, or for its turn.
+const FLIGHT_MAX: Duration = Duration::from_secs(10);
 /// Between two looks at an attempt of another node.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -70,37 +73,44 @@ impl Refresher {
 
     /// Sees that a connection is refreshed for somebody who waits until `deadline`: by this node, or by whichever is at it.
     /// `false` when nothing can come of it by then.
-    pub async fn freshen(&self, name: &SecretName, deadline: Instant) -> bool {
-        let (mut landed, first) = self.0.flights.join(name);
-        if let Some(flight) = first {
-            let (refresher, name) = (self.clone(), name.clone());
-            // A task of its own: whoever waits may hang up, and the provider has rotated by then.
-            tokio::spawn(async move {
-                let outcome = refresher.fly(&name, deadline).await;
-                flight.land(outcome);
-            });
-        }
-        let landing = landed.wait_for(Option::is_some);
-        match tokio::time::timeout_at(deadline, landing).await {
-            Ok(Ok(landed)) => matches!(*landed, Some(Landed::Changed)),
-            // The flight ended without a word, which only a panic does; or the wait is over.
-            Ok(Err(_)) | Err(_) => false,
+    pub async fn freshen(&self, wish: &ReadAccessToken, deadline: Instant) -> bool {
+        loop {
+            let (mut landed, first) = self.0.flights.join(&wish.name);
+            if let Some(flight) = first {
+                let (refresher, wish) = (self.clone(), wish.clone());
+                // A task of its own: whoever waits may hang up, and the provider has rotated by then.
+                tokio::spawn(async move {
+                    let outcome = refresher.fly(&wish).await;
+                    flight.land(outcome);
+                });
+            }
+            let landing = landed.wait_for(Option::is_some);
+            match tokio::time::timeout_at(deadline, landing).await {
+                Ok(Ok(landed)) if *landed == Some(Landed::Changed) => return true,
+                // Whoever came late to it waits for the next.
+                Ok(Ok(landed)) if *landed == Some(Landed::TimeOver) => {}
+                // Nothing can come of it; or it ended without a word, which only a panic does; or the wait is over.
+                Ok(_) | Err(_) => return false,
+            }
         }
     }
 
+    /// Waits for an import's turn, so that once it is begun its refresh is made at once.
+    pub async fn turn_of_import(&self) -> Permit {
+        self.0.calls.import().await
+    }
+
     /// Makes the refresh that proves an imported grant, and tells what it came to.
-    pub async fn prove(&self, refreshing: Refreshing) -> CameTo {
+    pub async fn prove(&self, refreshing: Refreshing, permit: Permit) -> CameTo {
         let (refresher, connection) = (self.clone(), refreshing.connection);
         let proof = tokio::spawn(async move {
-            let permit = refresher.0.calls.import().await;
-            attempt::carry_out(&refresher.0.door, &refresher.0.outbound, refreshing, permit).await
+            let Parts { door, outbound, .. } = &*refresher.0;
+            attempt::carry_out(door, outbound, refreshing, permit).await
         });
         match proof.await {
             Ok(Some(Concluded::Refreshed)) => CameTo::Proven(connection),
             Ok(Some(Concluded::Refused(code))) => CameTo::Refused(code),
-            Ok(Some(Concluded::Failed(why))) => CameTo::Unproven(format!(
-                "nothing was stored, since the grant could not be proven: {why}"
-            )),
+            Ok(Some(Concluded::Failed(why))) => CameTo::Unproven(why),
             Ok(Some(Concluded::Superseded) | None) | Err(_) => CameTo::Nothing,
         }
     }
@@ -163,45 +173,49 @@ impl Refresher {
     }
 
     /// Refreshes one that somebody waits for, or sees another node do it.
-    async fn fly(&self, name: &SecretName, deadline: Instant) -> Landed {
+    async fn fly(&self, wish: &ReadAccessToken) -> Landed {
+        let Parts {
+            door,
+            outbound,
+            calls,
+            ..
+        } = &*self.0;
+        let until = Instant::now() + FLIGHT_MAX;
         if !self.replay().await {
             return Landed::Later;
         }
         let mut first = None;
         loop {
-            let door = &self.0.door;
-            let Ok(Some(found)) = door.look_at(name).await else {
+            let Ok(Some(found)) = door.look_at(&wish.name).await else {
                 // Gone, or not to be read: whoever waits is told so by their own decision.
                 return Landed::Changed;
             };
             let seen = (found.revision, found.failures, found.standing);
-            if *first.get_or_insert(seen) != seen {
+            let served = found.serves(door.now(), wish.since, wish.min_ttl);
+            if served || *first.get_or_insert(seen) != seen {
                 return Landed::Changed;
             }
-            if may_begin(&found, door.now(), door.holder(), Wanted::Now) {
+            let wanted = Wanted::InsteadOf(found.revision);
+            if may_begin(&found, door.now(), door.holder(), wanted) {
                 // Waited for before it is intended, since an intention is soon over.
-                let permit = self
-                    .0
-                    .calls
-                    .refresh(found.client.token_url.authority())
-                    .await;
-                match self.intend(name, Wanted::Now).await {
+                let permit = calls.refresh(found.client.token_url.authority()).await;
+                match self.intend(&wish.name, wanted).await {
                     Ok(Intended::Attempt(refreshing)) => {
-                        attempt::carry_out(door, &self.0.outbound, refreshing, permit).await;
+                        attempt::carry_out(door, outbound, refreshing, permit).await;
                         return Landed::Changed;
                     }
                     Ok(Intended::Dropped) => return Landed::Changed,
                     Err(Refusal::Refreshing(_)) => {}
                     Err(refusal) => {
-                        tracing::warn!(connection = %name, code = refusal.code(), "a refresh was not begun");
+                        tracing::warn!(connection = %wish.name, code = refusal.code(), "a refresh was not begun");
                         return Landed::Later;
                     }
                 }
-            } else if found.attempt.is_none() && !may_begin_by(&found, door, deadline) {
+            } else if found.attempt.is_none() && !may_begin_by(&found, door, wanted, until) {
                 return Landed::Later;
             }
-            if Instant::now() + LOOK_EVERY >= deadline {
-                return Landed::Later;
+            if Instant::now() + LOOK_EVERY >= until {
+                return Landed::TimeOver;
             }
             sleep(LOOK_EVERY).await;
         }
@@ -241,9 +255,9 @@ impl Refresher {
     }
 }
 
-/// Whether a refresh may begin by the end of somebody's wait.
-fn may_begin_by(found: &Connection, door: &Door, deadline: Instant) -> bool {
-    let left = deadline.saturating_duration_since(Instant::now());
+/// Whether a refresh may begin before the flight is over.
+fn may_begin_by(found: &Connection, door: &Door, wanted: Wanted, until: Instant) -> bool {
+    let left = until.saturating_duration_since(Instant::now());
     let then = door.now().after(Ttl::seconds(left.as_secs()));
-    may_begin(found, then, door.holder(), Wanted::Now)
+    may_begin(found, then, door.holder(), wanted)
 }

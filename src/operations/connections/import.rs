@@ -156,7 +156,11 @@ impl Operation for ImportConnection {
                 );
                 return Err(Refusal::Conflict("grant-refused", sentence));
             }
-            CameTo::Unproven(why) => return Err(Refusal::Conflict("grant-unproven", why.clone())),
+            CameTo::Unproven(why) => {
+                let sentence =
+                    format!("the grant could not be proven, and nothing was stored. {why}");
+                return Err(Refusal::Conflict("grant-unproven", sentence));
+            }
             CameTo::Nothing => None,
         };
         let facts = found.ok_or_else(|| {

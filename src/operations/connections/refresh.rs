@@ -18,8 +18,8 @@ const DEMANDS_APART: Ttl = Ttl::seconds(1);
 pub enum Wanted {
     /// It is due.
     Due,
-    /// Somebody waits for a token that lives longer.
-    Now,
+    /// Somebody waits for tokens in place of those of this revision.
+    InsteadOf(u64),
 }
 
 /// Intends a refresh, if it may begin now.
@@ -99,7 +99,8 @@ pub fn may_begin(connection: &Connection, now: Timestamp, holder: Holder, wanted
     let due = connection.refresh_at.is_some_and(|at| at <= now);
     match (connection.standing, wanted) {
         (Standing::NeedsReauth(_), _) => false,
-        (Standing::Active, Wanted::Now) => connection
+        (_, Wanted::InsteadOf(revision)) if revision != connection.revision => false,
+        (Standing::Active, Wanted::InsteadOf(_)) => connection
             .tokens
             .as_ref()
             .is_none_or(|tokens| tokens.refreshed_at.after(DEMANDS_APART) <= now),
@@ -183,5 +184,105 @@ pub(super) fn next_try(
     match connection.standing {
         Standing::InDoubt => at.max(connection.ran_out_at()),
         _ => at,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{
+        BootId, ClientAuth, LifetimeSource, Reason, SealedRow, SecretId, StreamId, TokenSet,
+        VersionId,
+    };
+
+    const HERE: Holder = Holder {
+        stream: StreamId::from_bytes([1; 16]),
+        boot: BootId::from_bytes([1; 16]),
+    };
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_micros(0).after(Ttl::seconds(seconds))
+    }
+
+    /// Refreshed at 100, runs out at 1,000, due at 800.
+    fn connection(standing: Standing) -> Connection {
+        let row = SealedRow {
+            number: 1,
+            id: VersionId::from_bytes([1; 16]),
+            digest: [0; 32],
+        };
+        let url = "https://provider.example/token";
+        Connection {
+            id: SecretId::from_bytes([1; 16]),
+            path: "grant".parse().expect("a path"),
+            created_at: at(0),
+            client: ProviderClient {
+                token_url: url.parse().expect("a URL"),
+                auth: ClientAuth::Basic,
+                client_id: "client".to_owned(),
+                scope: None,
+            },
+            rows: 2,
+            kept: row.clone(),
+            revision: 3,
+            tokens: Some(TokenSet {
+                row,
+                token_type: "Bearer".to_owned(),
+                granted: None,
+                sent_at: at(100),
+                refreshed_at: at(100),
+                expires_at: Some(at(1_000)),
+                lifetime: Some(Ttl::seconds(900)),
+                lifetime_from: LifetimeSource::ExpiresIn,
+            }),
+            standing,
+            failures: 0,
+            last_error: None,
+            refresh_at: Some(at(800)),
+            attempt: None,
+        }
+    }
+
+    #[test]
+    fn a_refresh_begins_when_it_is_due_or_wanted_and_never_twice_a_second() {
+        let may = |standing, now, wanted| may_begin(&connection(standing), at(now), HERE, wanted);
+        let wanted = Wanted::InsteadOf(3);
+        assert!(!may(Standing::Active, 799, Wanted::Due));
+        assert!(may(Standing::Active, 800, Wanted::Due));
+        assert!(!may(Standing::Active, 100, wanted) && may(Standing::Active, 101, wanted));
+        assert!(
+            !may(Standing::Active, 101, Wanted::InsteadOf(2)),
+            "it was refreshed meanwhile"
+        );
+        for waiting in [Standing::Degraded, Standing::InDoubt] {
+            assert!(
+                !may(waiting, 799, wanted),
+                "whoever waits does not shorten the wait"
+            );
+            assert!(may(waiting, 800, wanted) && may(waiting, 800, Wanted::Due));
+        }
+        let over = Standing::NeedsReauth(Reason::RefreshRejected);
+        assert!(!may(over, 5_000, wanted) && !may(over, 5_000, Wanted::Due));
+    }
+
+    #[test]
+    fn one_attempt_at_a_time_may_begin() {
+        let mut connection = connection(Standing::Active);
+        let mut attempt = Attempt {
+            id: AttemptId::from_bytes([1; 16]),
+            holder: HERE,
+            intended_at: at(800),
+            sending_at: None,
+        };
+        connection.attempt = Some(attempt);
+        assert!(!may_begin(&connection, at(809), HERE, Wanted::Due));
+        assert!(may_begin(&connection, at(810), HERE, Wanted::Due));
+        attempt.sending_at = Some(at(801));
+        connection.attempt = Some(attempt);
+        assert!(
+            !may_begin(&connection, at(1_400), HERE, Wanted::Due),
+            "within ten minutes"
+        );
+        assert!(may_begin(&connection, at(1_401), HERE, Wanted::Due));
     }
 }

@@ -150,11 +150,6 @@ async fn what_is_no_refusal_revokes_nothing() {
             refused,
             "no answer that OAuth knows, with status 500",
         ),
-        (
-            "502 Oh",
-            HTML,
-            "no answer that OAuth knows, with status 502",
-        ),
         ("503 Oh", "", "no answer that OAuth knows, with status 503"),
     ] {
         let found = said(&of(http(status, body)).await);
@@ -216,6 +211,7 @@ async fn what_may_have_been_done_is_doubtful() {
             "it holds an access token and refuses",
         ),
         ("200 OK", &big, "it holds a token of more than 64 KiB"),
+        ("502 Bad Gateway", HTML, "a gateway got none"),
         ("504 Gateway Timeout", "", "a gateway did not wait for it"),
     ] {
         let found = said(&of(http(status, body)).await);
