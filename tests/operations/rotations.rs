@@ -298,6 +298,7 @@ async fn the_scheduler_rotates_what_is_due() {
     let outbound = crate::support::vault::outbound();
     let refresher = coffer::jobs::Refresher::new(v.door.clone(), outbound);
     let mut jobs = coffer::jobs::start(&v.door, &refresher, &stop);
+    drop(refresher);
     v.root(SetRotation {
         name: secret("auto"),
         every: Ttl::seconds(3600),

@@ -21,13 +21,16 @@ const SEND_WITHIN: Duration = Duration::from_secs(30);
 const WAIT_MIN: Duration = Duration::from_millis(100);
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// Carries an attempt out; nothing when it could not be concluded here.
+/// Carries an attempt out.
+///
+/// # Errors
+/// It was not sent, or could not be concluded here.
 pub(super) async fn carry_out(
     door: &Door,
     outbound: &Outbound,
     refreshing: Refreshing,
     permit: Permit,
-) -> Option<Concluded> {
+) -> Result<Concluded, Refusal> {
     fault::pause("intended").await;
     let began = Instant::now();
     let send = SendRefresh {
@@ -37,7 +40,7 @@ pub(super) async fn carry_out(
         Ok(answer) => answer.reply,
         Err(refusal) => {
             tracing::warn!(connection = %refreshing.name, code = refusal.code(), "a refresh was not sent");
-            return None;
+            return Err(refusal);
         }
     };
     fault::pause("sending").await;
@@ -91,7 +94,10 @@ async fn call(outbound: &Outbound, outgoing: Outgoing) -> Exchange {
 }
 
 /// Concludes an answer that is in the spool, and takes it from there.
-pub(super) async fn conclude_spooled(door: &Door, spooled: Spooled) -> Option<Concluded> {
+///
+/// # Errors
+/// It could not be concluded, and stays.
+pub(super) async fn conclude_spooled(door: &Door, spooled: Spooled) -> Result<Concluded, Refusal> {
     let Spooled {
         refreshing,
         sent_at,
@@ -105,7 +111,7 @@ pub(super) async fn conclude_spooled(door: &Door, spooled: Spooled) -> Option<Co
         }
         _ => {}
     }
-    Some(concluded)
+    Ok(concluded)
 }
 
 fn of(refreshing: Refreshing, sent_at: Timestamp, exchange: Exchange) -> ConcludeRefresh {
@@ -117,7 +123,7 @@ fn of(refreshing: Refreshing, sent_at: Timestamp, exchange: Exchange) -> Conclud
 }
 
 /// Concludes an attempt, as soon as the store takes it.
-async fn conclude(door: &Door, conclude: ConcludeRefresh) -> Option<Concluded> {
+async fn conclude(door: &Door, conclude: ConcludeRefresh) -> Result<Concluded, Refusal> {
     let name = &conclude.refreshing.name;
     let mut wait = WAIT_MIN;
     loop {
@@ -137,9 +143,11 @@ async fn conclude(door: &Door, conclude: ConcludeRefresh) -> Option<Concluded> {
                         tracing::warn!(connection = %name, "a refresh came too late, or for nobody");
                     }
                 }
-                return Some(answer.reply);
+                return Ok(answer.reply);
             }
-            Err(Refusal::Unavailable(_)) if door.is_fenced() => return None,
+            Err(Refusal::Unavailable(why)) if door.is_fenced() => {
+                return Err(Refusal::Unavailable(why));
+            }
             Err(Refusal::Unavailable(why)) => {
                 tracing::warn!(connection = %name, why, "a refresh is not concluded yet");
                 sleep(wait).await;
@@ -147,7 +155,7 @@ async fn conclude(door: &Door, conclude: ConcludeRefresh) -> Option<Concluded> {
             }
             Err(refusal) => {
                 tracing::error!(connection = %name, code = refusal.code(), "a refresh cannot be concluded");
-                return None;
+                return Err(refusal);
             }
         }
     }

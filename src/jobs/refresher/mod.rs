@@ -108,10 +108,10 @@ impl Refresher {
             attempt::carry_out(door, outbound, refreshing, permit).await
         });
         match proof.await {
-            Ok(Some(Concluded::Refreshed)) => CameTo::Proven(connection),
-            Ok(Some(Concluded::Refused(code))) => CameTo::Refused(code),
-            Ok(Some(Concluded::Failed(why))) => CameTo::Unproven(why),
-            Ok(Some(Concluded::Superseded) | None) | Err(_) => CameTo::Nothing,
+            Ok(Ok(Concluded::Refreshed)) => CameTo::Proven(connection),
+            Ok(Ok(Concluded::Refused(code))) => CameTo::Refused(code),
+            Ok(Ok(Concluded::Failed(why))) => CameTo::Unproven(why),
+            Ok(Ok(Concluded::Superseded) | Err(_)) | Err(_) => CameTo::Nothing,
         }
     }
 
@@ -152,21 +152,27 @@ impl Refresher {
         }
     }
 
-    /// Refreshes one that is due. One whose decision is refused, and would be again, waits.
+    /// Refreshes one that is due. One whose decisions are refused, and would be again, waits.
     async fn refresh_due(&self, name: SecretName, permit: Permit) {
         let Parts { door, outbound, .. } = &*self.0;
-        match self.intend(&name, Wanted::Due).await {
+        let refreshed = match self.intend(&name, Wanted::Due).await {
             Ok(Intended::Attempt(refreshing)) => {
-                attempt::carry_out(door, outbound, refreshing, permit).await;
-                self.setbacks().forget(&name);
+                attempt::carry_out(door, outbound, refreshing, permit)
+                    .await
+                    .map(drop)
             }
+            Ok(Intended::Dropped) => Ok(()),
+            Err(refusal) => Err(refusal),
+        };
+        match refreshed {
+            Ok(()) => self.setbacks().forget(&name),
             // Another node was faster, or it is gone.
-            Ok(Intended::Dropped) | Err(Refusal::Refreshing(_) | Refusal::NotFound) => {}
+            Err(Refusal::Refreshing(_) | Refusal::NotFound) => {}
             Err(Refusal::Unavailable(why)) => {
-                tracing::warn!(connection = %name, why, "a refresh was not begun");
+                tracing::warn!(connection = %name, why, "a refresh was not made");
             }
             Err(refusal) => {
-                tracing::warn!(connection = %name, code = refusal.code(), "a refresh was not begun");
+                tracing::warn!(connection = %name, code = refusal.code(), "a refresh was not made");
                 self.setbacks().note(name, door.now());
             }
         }
@@ -201,7 +207,8 @@ impl Refresher {
                 let permit = calls.refresh(found.client.token_url.authority()).await;
                 match self.intend(&wish.name, wanted).await {
                     Ok(Intended::Attempt(refreshing)) => {
-                        attempt::carry_out(door, outbound, refreshing, permit).await;
+                        // Whatever came of it, those who wait decide on what is there now.
+                        let _ = attempt::carry_out(door, outbound, refreshing, permit).await;
                         return Landed::Changed;
                     }
                     Ok(Intended::Dropped) => return Landed::Changed,
@@ -247,7 +254,8 @@ impl Refresher {
             })?;
             for answer in spooled {
                 tracing::info!(connection = %answer.refreshing.name, "an answer from before the start is concluded");
-                attempt::conclude_spooled(&self.0.door, answer).await;
+                // One that cannot be concluded is told of, and stays.
+                let _ = attempt::conclude_spooled(&self.0.door, answer).await;
             }
             Ok::<(), ()>(())
         };
