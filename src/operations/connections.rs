@@ -20,7 +20,10 @@ pub use token::{FoundToken, ReadAccessToken};
 use std::sync::Arc;
 
 use crate::door::{Cx, KnownConnection, Place, View};
-use crate::model::{Connection, FieldName, Reason, Refusal, SecretName, Standing, Timestamp};
+use crate::model::{
+    Attempt, AttemptId, Connection, FieldName, Holder, Reason, Refusal, SecretName, Standing,
+    Timestamp,
+};
 
 /// The field that holds the access token, in the row that is served.
 const ACCESS_TOKEN: &str = "access_token";
@@ -96,6 +99,16 @@ async fn find(
 ) -> Result<Arc<KnownConnection>, Refusal> {
     let found = view.find_connection(place, &name.path).await?;
     found.ok_or(Refusal::NotFound)
+}
+
+/// An attempt that begins now.
+fn begin_attempt(cx: &Cx<'_>, holder: Holder) -> Attempt {
+    Attempt {
+        id: AttemptId::new(cx.now, cx.id_bytes()),
+        holder,
+        intended_at: cx.now,
+        sending_at: None,
+    }
 }
 
 /// A draw for what is spread.

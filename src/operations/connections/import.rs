@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
-use super::{CLIENT_SECRET, ConnectionFacts, REFRESH_TOKEN, field};
+use super::{CLIENT_SECRET, ConnectionFacts, REFRESH_TOKEN, begin_attempt, field};
 use crate::door::{Cx, Decision, Living, Operation, Place, View, seal_row};
 use crate::model::{
-    Action, Attempt, AttemptId, Connection, Fields, Holder, ProviderClient, Ref, Refreshing,
-    Refusal, Resource, SealedRow, SecretId, SecretName, Standing, Value,
+    Action, Attempt, Connection, Fields, Holder, ProviderClient, Ref, Refreshing, Refusal,
+    Resource, SealedRow, SecretId, SecretName, Standing, Value,
 };
 
 /// A grant as it was given.
@@ -58,12 +58,7 @@ impl Operation for BeginImport {
         fields.check_limits().map_err(Refusal::TooLarge)?;
         let id = SecretId::new(cx.now, cx.id_bytes());
         let (version, kept) = seal_row(cx, &place, (id, &self.name.path), 1, &fields)?;
-        let attempt = Attempt {
-            id: AttemptId::new(cx.now, cx.id_bytes()),
-            holder: self.holder,
-            intended_at: cx.now,
-            sending_at: None,
-        };
+        let attempt = begin_attempt(cx, self.holder);
         let refreshing = Refreshing {
             name: self.name.clone(),
             connection: id,

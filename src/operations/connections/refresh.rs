@@ -3,11 +3,11 @@
 //!
 //! Invariant: the grant is opened only by the commit after which it may leave.
 
-use super::{CLIENT_SECRET, REFRESH_TOKEN, chance, field, find};
+use super::{CLIENT_SECRET, REFRESH_TOKEN, begin_attempt, chance, field, find};
 use crate::door::{Access, Cx, Decision, KnownConnection, Operation, View};
 use crate::model::{
-    Action, Attempt, AttemptId, Connection, Holder, INTENT_TTL, Patience, ProviderClient, Ref,
-    Refreshing, Refusal, Resource, SecretName, Standing, Timestamp, Ttl, Value,
+    Action, Attempt, Connection, Holder, INTENT_TTL, Patience, ProviderClient, Ref, Refreshing,
+    Refusal, Resource, SecretName, Standing, Timestamp, Ttl, Value,
 };
 
 /// Between two refreshes of one connection that somebody asks for: a provider is not hammered through us.
@@ -63,12 +63,7 @@ impl Operation for IntendRefresh {
                 .drop_connection(&place, &found)
                 .touch(Ref::listing(place.environment.id)));
         }
-        let attempt = Attempt {
-            id: AttemptId::new(cx.now, cx.id_bytes()),
-            holder: self.holder,
-            intended_at: cx.now,
-            sending_at: None,
-        };
+        let attempt = begin_attempt(cx, self.holder);
         let refreshing = Refreshing {
             name: self.name.clone(),
             connection: found.id,
@@ -191,8 +186,8 @@ pub(super) fn next_try(
 mod tests {
     use super::*;
     use crate::model::{
-        BootId, ClientAuth, LifetimeSource, Reason, SealedRow, SecretId, StreamId, TokenSet,
-        VersionId,
+        AttemptId, BootId, ClientAuth, LifetimeSource, Reason, SealedRow, SecretId, StreamId,
+        TokenSet, VersionId,
     };
 
     const HERE: Holder = Holder {
