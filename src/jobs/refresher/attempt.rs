@@ -21,13 +21,13 @@ const SEND_WITHIN: Duration = Duration::from_secs(30);
 const WAIT_MIN: Duration = Duration::from_millis(100);
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// Carries an attempt out; nothing when it could not be concluded here.
+/// Carries an attempt out; the refusal when it could not be sent, or not concluded here.
 pub(super) async fn carry_out(
     door: &Door,
     outbound: &Outbound,
     refreshing: Refreshing,
     permit: Permit,
-) -> Option<Concluded> {
+) -> Result<Concluded, Refusal> {
     fault::pause("intended").await;
     let began = Instant::now();
     let send = SendRefresh {
@@ -37,31 +37,33 @@ pub(super) async fn carry_out(
         Ok(answer) => answer.reply,
         Err(refusal) => {
             tracing::warn!(connection = %refreshing.name, code = refusal.code(), "a refresh was not sent");
-            return None;
+            return Err(refusal);
         }
     };
     fault::pause("sending").await;
     let sent_at = outgoing.sent_at;
-    let exchange = if began.elapsed() < SEND_WITHIN {
-        call(outbound, outgoing).await
-    } else {
-        let why = "The server stood still before the request was sent.".to_owned();
-        Exchange::NotSent { why }
-    };
-    match exchange {
+    match call(outbound, outgoing, began + SEND_WITHIN).await {
         Exchange::Tokens(answer) => {
             let spooled = Spooled {
                 refreshing,
                 sent_at,
                 answer,
             };
-            if let Err(error) = door.spool(&spooled).await {
-                // It is in memory still, and concluded from there.
-                tracing::error!(%error, "an answer could not be spooled");
-            }
-            drop(permit);
+            let unsafe_yet = match door.spool(&spooled).await {
+                Ok(()) => {
+                    drop(permit);
+                    None
+                }
+                Err(error) => {
+                    // It is in memory alone, and concluded from there: a stop waits for that.
+                    tracing::error!(%error, "an answer could not be spooled");
+                    Some(permit)
+                }
+            };
             fault::pause("spooled").await;
-            conclude_spooled(door, spooled).await
+            let concluded = conclude_spooled(door, spooled).await;
+            drop(unsafe_yet);
+            concluded
         }
         other => {
             let concluded = conclude(door, of(refreshing, sent_at, other)).await;
@@ -71,7 +73,7 @@ pub(super) async fn carry_out(
     }
 }
 
-async fn call(outbound: &Outbound, outgoing: Outgoing) -> Exchange {
+async fn call(outbound: &Outbound, outgoing: Outgoing, send_by: Instant) -> Exchange {
     let Outgoing {
         client,
         client_secret,
@@ -86,12 +88,13 @@ async fn call(outbound: &Outbound, outgoing: Outgoing) -> Exchange {
         refresh_token,
         scope: client.scope.as_deref(),
         now: *sent_at,
+        send_by,
     };
     outbound.exchange(request).await
 }
 
 /// Concludes an answer that is in the spool, and takes it from there.
-pub(super) async fn conclude_spooled(door: &Door, spooled: Spooled) -> Option<Concluded> {
+pub(super) async fn conclude_spooled(door: &Door, spooled: Spooled) -> Result<Concluded, Refusal> {
     let Spooled {
         refreshing,
         sent_at,
@@ -105,7 +108,7 @@ pub(super) async fn conclude_spooled(door: &Door, spooled: Spooled) -> Option<Co
         }
         _ => {}
     }
-    Some(concluded)
+    Ok(concluded)
 }
 
 fn of(refreshing: Refreshing, sent_at: Timestamp, exchange: Exchange) -> ConcludeRefresh {
@@ -117,7 +120,7 @@ fn of(refreshing: Refreshing, sent_at: Timestamp, exchange: Exchange) -> Conclud
 }
 
 /// Concludes an attempt, as soon as the store takes it.
-async fn conclude(door: &Door, conclude: ConcludeRefresh) -> Option<Concluded> {
+async fn conclude(door: &Door, conclude: ConcludeRefresh) -> Result<Concluded, Refusal> {
     let name = &conclude.refreshing.name;
     let mut wait = WAIT_MIN;
     loop {
@@ -137,9 +140,9 @@ async fn conclude(door: &Door, conclude: ConcludeRefresh) -> Option<Concluded> {
                         tracing::warn!(connection = %name, "a refresh came too late, or for nobody");
                     }
                 }
-                return Some(answer.reply);
+                return Ok(answer.reply);
             }
-            Err(Refusal::Unavailable(_)) if door.is_fenced() => return None,
+            Err(fenced @ Refusal::Unavailable(_)) if door.is_fenced() => return Err(fenced),
             Err(Refusal::Unavailable(why)) => {
                 tracing::warn!(connection = %name, why, "a refresh is not concluded yet");
                 sleep(wait).await;
@@ -147,7 +150,7 @@ async fn conclude(door: &Door, conclude: ConcludeRefresh) -> Option<Concluded> {
             }
             Err(refusal) => {
                 tracing::error!(connection = %name, code = refusal.code(), "a refresh cannot be concluded");
-                return None;
+                return Err(refusal);
             }
         }
     }

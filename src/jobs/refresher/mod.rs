@@ -95,8 +95,8 @@ impl Refresher {
         }
     }
 
-    /// Waits for an import's turn, so that once it is begun its refresh is made at once.
-    pub async fn turn_of_import(&self) -> Permit {
+    /// Waits for an import's turn, so that once it is begun its refresh is made at once; nothing if it does not come.
+    pub async fn turn_of_import(&self) -> Option<Permit> {
         self.0.calls.import().await
     }
 
@@ -108,10 +108,12 @@ impl Refresher {
             attempt::carry_out(door, outbound, refreshing, permit).await
         });
         match proof.await {
-            Ok(Some(Concluded::Refreshed)) => CameTo::Proven(connection),
-            Ok(Some(Concluded::Refused(code))) => CameTo::Refused(code),
-            Ok(Some(Concluded::Failed(why))) => CameTo::Unproven(why),
-            Ok(Some(Concluded::Superseded) | None) | Err(_) => CameTo::Nothing,
+            // A conclusion that was stored though the store did not confirm it finds itself superseded: the caller's own
+            // decision looks whether the connection is there.
+            Ok(Ok(Concluded::Refreshed | Concluded::Superseded)) => CameTo::Proven(connection),
+            Ok(Ok(Concluded::Refused(code))) => CameTo::Refused(code),
+            Ok(Ok(Concluded::Failed(why))) => CameTo::Unproven(why),
+            Ok(Err(_)) | Err(_) => CameTo::Nothing,
         }
     }
 
@@ -157,8 +159,12 @@ impl Refresher {
         let Parts { door, outbound, .. } = &*self.0;
         match self.intend(&name, Wanted::Due).await {
             Ok(Intended::Attempt(refreshing)) => {
-                attempt::carry_out(door, outbound, refreshing, permit).await;
-                self.setbacks().forget(&name);
+                match attempt::carry_out(door, outbound, refreshing, permit).await {
+                    Ok(_) => self.setbacks().forget(&name),
+                    Err(Refusal::Refreshing(_) | Refusal::NotFound | Refusal::Unavailable(_)) => {}
+                    // Its grant does not open, say: it is due again as soon as the intention is over.
+                    Err(_) => self.setbacks().note(name, door.now()),
+                }
             }
             // Another node was faster, or it is gone.
             Ok(Intended::Dropped) | Err(Refusal::Refreshing(_) | Refusal::NotFound) => {}
@@ -196,12 +202,13 @@ impl Refresher {
                 return Landed::Changed;
             }
             let wanted = Wanted::InsteadOf(found.revision);
-            if may_begin(&found, door.now(), door.holder(), wanted) {
+            if may_begin(&found, door.now(), door.runner(), wanted) {
                 // Waited for before it is intended, since an intention is soon over.
                 let permit = calls.refresh(found.client.token_url.authority()).await;
                 match self.intend(&wish.name, wanted).await {
                     Ok(Intended::Attempt(refreshing)) => {
-                        attempt::carry_out(door, outbound, refreshing, permit).await;
+                        // Whatever it came to, whoever waits decides on it.
+                        let _ = attempt::carry_out(door, outbound, refreshing, permit).await;
                         return Landed::Changed;
                     }
                     Ok(Intended::Dropped) => return Landed::Changed,
@@ -225,7 +232,7 @@ impl Refresher {
         let door = &self.0.door;
         let intend = IntendRefresh {
             name: name.clone(),
-            holder: door.holder(),
+            runner: door.runner(),
             wanted,
         };
         let intended = door.run_system(PART, intend).await?;
@@ -247,7 +254,8 @@ impl Refresher {
             })?;
             for answer in spooled {
                 tracing::info!(connection = %answer.refreshing.name, "an answer from before the start is concluded");
-                attempt::conclude_spooled(&self.0.door, answer).await;
+                // What cannot be concluded stays in the spool, and was told of.
+                let _ = attempt::conclude_spooled(&self.0.door, answer).await;
             }
             Ok::<(), ()>(())
         };
@@ -259,5 +267,5 @@ impl Refresher {
 fn may_begin_by(found: &Connection, door: &Door, wanted: Wanted, until: Instant) -> bool {
     let left = until.saturating_duration_since(Instant::now());
     let then = door.now().after(Ttl::seconds(left.as_secs()));
-    may_begin(found, then, door.holder(), wanted)
+    may_begin(found, then, door.runner(), wanted)
 }
