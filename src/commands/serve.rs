@@ -221,7 +221,12 @@ impl Server {
         tracing::info!(fenced = fenced.is_some(), "stopping");
         self.stop.send_replace(true);
         if let Some(why) = fenced {
-            let _ = timeout(FENCED_TIME_MAX, self.http).await;
+            let ended = async {
+                let _ = self.http.await;
+                // An answer that comes in time is spooled still, for the next start with this state directory.
+                refresher.drain().await;
+            };
+            let _ = timeout(FENCED_TIME_MAX, ended).await;
             return Err(node::fenced(why));
         }
         let _ = self.http.await;

@@ -10,7 +10,7 @@ use super::view::STORE_LOST;
 use super::{Door, View};
 use crate::model::{
     BootId, Connection, DocumentKind, DocumentRow, EnvironmentId, EnvironmentName, Holder, Refusal,
-    SecretName, SecretPath, Timestamp,
+    Runner, SecretName, SecretPath, Timestamp,
 };
 
 impl Door {
@@ -24,6 +24,14 @@ impl Door {
         Holder {
             stream: self.shared.stream,
             boot: self.shared.boot,
+        }
+    }
+
+    /// This run, and the one before it that left this state directory.
+    pub fn runner(&self) -> Runner {
+        Runner {
+            holder: self.holder(),
+            before: self.shared.before,
         }
     }
 

@@ -33,6 +33,8 @@ pub(super) struct Shared {
     pub(super) cluster: ClusterId,
     pub(super) stream: StreamId,
     pub(super) boot: BootId,
+    /// The last run that left this state directory.
+    pub(super) before: Option<BootId>,
     pub(super) clock: Arc<Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) cache: Cache,

@@ -113,6 +113,7 @@ pub async fn start(starting: Starting) -> Result<Door, StartError> {
         cluster,
         stream,
         boot,
+        before,
         clock,
         entropy,
         cache: Cache::new(),

@@ -116,13 +116,18 @@ impl StateDir {
     pub(super) fn folder(&self, name: &str) -> io::Result<PathBuf> {
         let path = self.path.join(name);
         match fs::DirBuilder::new().mode(0o700).create(&path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-            _ if fs::symlink_metadata(&path)?.is_dir() => Ok(path),
-            _ => Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("{name} is no folder"),
-            )),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
         }
+        // Always: the run that made it may have died before. What is put there is no safer than the folder itself.
+        File::open(&self.path)?.sync_all()?;
+        if fs::symlink_metadata(&path)?.is_dir() {
+            return Ok(path);
+        }
+        Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("{name} is no folder"),
+        ))
     }
 
     /// Where this server's local socket is.

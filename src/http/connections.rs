@@ -25,6 +25,8 @@ use crate::operations::connections::{
 const CLIENT_ID_BYTES_MAX: usize = 1024;
 /// The longest list of scopes, in bytes.
 const SCOPES_BYTES_MAX: usize = 4096;
+const IMPORTS_BUSY: &str =
+    "as many imports as this server makes at once are on their way; try again in a moment";
 
 impl Endpoint for ImportConnection {
     const BODY_BYTES_MAX: usize = TOKEN_BODY_BYTES_MAX;
@@ -60,6 +62,7 @@ impl Endpoint for ImportConnection {
 
     async fn run(mut self, asking: &mut Asking<'_>) -> Result<Answer<ConnectionFacts>, Refusal> {
         let turn = asking.refresher.turn_of_import().await;
+        let turn = turn.ok_or(Refusal::Unavailable(IMPORTS_BUSY))?;
         let begin = BeginImport {
             name: self.name.clone(),
             grant: Arc::clone(&self.grant),

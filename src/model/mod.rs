@@ -39,7 +39,7 @@ pub use places::{Cluster, Environment, Project, StreamEntry};
 pub use principal::{Principal, PrincipalKind};
 pub use reference::Ref;
 pub use refresh::{
-    Attempt, CALL_TTL, DOUBT_TTL, Holder, INTENT_TTL, Refreshing, refresh_at, retry_at,
+    Attempt, CALL_TTL, DOUBT_TTL, Holder, INTENT_TTL, Refreshing, Runner, refresh_at, retry_at,
 };
 pub use refusal::{Patience, Refusal, TokenProblem};
 pub use resource::Resource;

@@ -34,10 +34,19 @@ pub struct Holder {
     pub boot: BootId,
 }
 
-impl Holder {
-    /// Whether it is an earlier run of the same node: its process is gone, and what it had spooled was replayed.
-    fn is_before(self, later: Self) -> bool {
-        self.stream == later.stream && self.boot != later.boot
+/// Who may begin a refresh: this run, and which run it comes after.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Runner {
+    /// This run.
+    pub holder: Holder,
+    /// The run before it in the same state directory: its process is gone, and what it had spooled was replayed.
+    /// A node of the same name that was started elsewhere comes after nobody: the other's answers are not in its spool.
+    pub before: Option<BootId>,
+}
+
+impl Runner {
+    fn comes_after(self, earlier: Holder) -> bool {
+        self.holder.stream == earlier.stream && self.before == Some(earlier.boot)
     }
 }
 
@@ -58,8 +67,8 @@ pub struct Attempt {
 
 impl Attempt {
     /// Whether another attempt may take its place now. `ran_out` is when the access token that is served runs out.
-    pub fn gives_way(&self, now: Timestamp, to: Holder, ran_out: Timestamp) -> bool {
-        let orphaned = self.holder.is_before(to);
+    pub fn gives_way(&self, now: Timestamp, to: Runner, ran_out: Timestamp) -> bool {
+        let orphaned = to.comes_after(self.holder);
         match self.sending_at {
             None => orphaned || self.intended_at.after(INTENT_TTL) <= now,
             Some(at) => ran_out <= now && (orphaned || at.after(DOUBT_TTL) <= now),
@@ -133,17 +142,31 @@ mod tests {
 
     use super::*;
 
-    const HERE: Holder = Holder {
-        stream: StreamId::from_bytes([1; 16]),
-        boot: BootId::from_bytes([1; 16]),
+    const HERE: Runner = Runner {
+        holder: Holder {
+            stream: StreamId::from_bytes([1; 16]),
+            boot: BootId::from_bytes([1; 16]),
+        },
+        before: None,
     };
-    const REBORN: Holder = Holder {
-        boot: BootId::from_bytes([2; 16]),
-        ..HERE
+    const REBORN: Runner = Runner {
+        holder: Holder {
+            boot: BootId::from_bytes([2; 16]),
+            ..HERE.holder
+        },
+        before: Some(HERE.holder.boot),
     };
-    const ELSEWHERE: Holder = Holder {
-        stream: StreamId::from_bytes([9; 16]),
-        boot: BootId::from_bytes([9; 16]),
+    /// The same node by its name, with a state directory that is not the one of the run before.
+    const NAMESAKE: Runner = Runner {
+        before: None,
+        ..REBORN
+    };
+    const ELSEWHERE: Runner = Runner {
+        holder: Holder {
+            stream: StreamId::from_bytes([9; 16]),
+            boot: BootId::from_bytes([9; 16]),
+        },
+        before: Some(BootId::from_bytes([8; 16])),
     };
 
     fn at(seconds: u64) -> Timestamp {
@@ -153,7 +176,7 @@ mod tests {
     fn attempt(sending_at: Option<Timestamp>) -> Attempt {
         Attempt {
             id: AttemptId::from_bytes([7; 16]),
-            holder: HERE,
+            holder: HERE.holder,
             intended_at: at(100),
             sending_at,
         }
@@ -178,6 +201,9 @@ mod tests {
         assert!(sending.gives_way(at(701), ELSEWHERE, at(0)));
         // Its own node has replayed its spool, and there was no answer.
         assert!(sending.gives_way(at(200), REBORN, at(150)));
+        // Whoever has only its name has not seen its spool.
+        assert!(!sending.gives_way(at(200), NAMESAKE, at(150)));
+        assert!(sending.gives_way(at(701), NAMESAKE, at(150)));
         assert!(!sending.gives_way(at(200), REBORN, at(250)));
         assert!(!sending.gives_way(at(200), HERE, at(150)));
         assert_eq!(sending.due(at(150)), at(701));

@@ -54,6 +54,10 @@ impl Answer {
             // What a gateway had passed on may have been done.
             StatusCode::BAD_GATEWAY => return doubtful("a gateway got none"),
             StatusCode::GATEWAY_TIMEOUT => return doubtful("a gateway did not wait for it"),
+            // Cloudflare's own words for the two: empty or broken, unacknowledged, not in time.
+            status if matches!(status.as_u16(), 520 | 522 | 524) => {
+                return doubtful("a gateway got none, or did not wait for it");
+            }
             _ => return self.busy("no answer that OAuth knows"),
         }
         let Some(fields) = Fields::parse(&self.body) else {

@@ -25,6 +25,7 @@ use http_body_util::Full;
 use hyper::Request;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use tokio::time::Instant;
 
 use answer::Answer;
 use reach::{Reach, Watched};
@@ -40,6 +41,8 @@ const HEAD_BYTES_MAX: usize = 32 * 1024;
 const HEADERS_MAX: usize = 100;
 /// Of a sentence that says why, what is told of the cause: the frame around it has fewer than 50 bytes.
 const CLAUSE_BYTES_MAX: usize = 150;
+
+const NOT_ASKED: &str = "The token endpoint was not asked";
 
 const _: () = assert!(CLAUSE_BYTES_MAX + 50 <= Exchange::WHY_BYTES_MAX);
 
@@ -63,6 +66,8 @@ pub struct RefreshRequest<'a> {
     pub scope: Option<&'a str>,
     /// The wall clock when it is sent: only what turns an instant in the answer into a lifetime.
     pub now: Timestamp,
+    /// From here on no first byte leaves: a process that stood still on the way does not send.
+    pub send_by: Instant,
 }
 
 /// How long each step of a call may take, and how much may come back.
@@ -112,8 +117,14 @@ impl Outbound {
             Err(why) if sent.load(Ordering::SeqCst) => Exchange::Doubtful {
                 why: sentence("The answer of the token endpoint is lost", &why),
             },
+            Err(_) if request.send_by <= Instant::now() => Exchange::NotSent {
+                why: sentence(
+                    NOT_ASKED,
+                    "the server stood still, or its way there was too long",
+                ),
+            },
             Err(why) => Exchange::NotSent {
-                why: sentence("The token endpoint was not asked", &why),
+                why: sentence(NOT_ASKED, &why),
             },
         }
     }
@@ -124,7 +135,9 @@ impl Outbound {
         sent: Arc<AtomicBool>,
     ) -> Result<Answer, String> {
         let form = form::request(request)?;
-        let stream = self.0.connect(request.url, sent).await?;
+        let stream = self.0.connect(request.url).await?;
+        fault::pause("connected").await;
+        let stream = Watched::new(stream, sent, request.send_by);
         ask(stream, form, self.0.limits.body_bytes).await
     }
 }

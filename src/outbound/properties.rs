@@ -1,7 +1,10 @@
 //! Whatever an endpoint answers is read without a panic, and no outcome tells a token.
 
+use std::time::Duration;
+
 use hyper::StatusCode;
 use proptest::prelude::*;
+use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::*;
@@ -27,6 +30,7 @@ fn outcome(status: u16, body: &[u8]) -> Exchange {
         refresh_token: &token,
         scope: None,
         now: Timestamp::from_micros(0),
+        send_by: Instant::now() + Duration::from_secs(30),
     })
 }
 

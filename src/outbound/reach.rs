@@ -14,7 +14,7 @@ use std::time::Duration;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
 use super::resolve::Resolver;
@@ -35,17 +35,16 @@ pub struct Reach {
 
 impl Reach {
     /// A connection to the URL's host, through TLS if it asks for that; the error is a clause.
-    pub async fn connect(&self, url: &TokenUrl, sent: Arc<AtomicBool>) -> Result<Watched, String> {
+    pub async fn connect(&self, url: &TokenUrl) -> Result<Box<dyn Stream>, String> {
         let addresses = self.find(url).await?;
         let bare: Vec<_> = addresses.iter().map(SocketAddr::ip).collect();
         rules::check(&self.rules, url, &bare)?;
         let tcp = self.open(&addresses).await?;
-        let stream: Box<dyn Stream> = if url.is_https() {
+        Ok(if url.is_https() {
             Box::new(self.secure(url, tcp).await?)
         } else {
             Box::new(tcp)
-        };
-        Ok(Watched { stream, sent })
+        })
     }
 
     async fn find(&self, url: &TokenUrl) -> Result<Vec<SocketAddr>, String> {
@@ -99,10 +98,30 @@ pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// A connection that notes when a byte of the request may have left.
+/// A connection that notes when a byte of the request may have left, and lets no first one leave too late.
 pub struct Watched {
     stream: Box<dyn Stream>,
     sent: Arc<AtomicBool>,
+    send_by: Instant,
+}
+
+impl Watched {
+    pub fn new(stream: Box<dyn Stream>, sent: Arc<AtomicBool>, send_by: Instant) -> Self {
+        Self {
+            stream,
+            sent,
+            send_by,
+        }
+    }
+
+    /// Looked at when a byte is about to leave, and not before the way there: a process may be stopped anywhere on it.
+    fn leaves(&self) -> io::Result<()> {
+        if !self.sent.load(Ordering::SeqCst) && self.send_by <= Instant::now() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.sent.store(true, Ordering::SeqCst);
+        Ok(())
+    }
 }
 
 impl AsyncRead for Watched {
@@ -121,7 +140,7 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.sent.store(true, Ordering::SeqCst);
+        self.leaves()?;
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
@@ -130,7 +149,7 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.sent.store(true, Ordering::SeqCst);
+        self.leaves()?;
         Pin::new(&mut self.stream).poll_write_vectored(cx, bytes)
     }
 

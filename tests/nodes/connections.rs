@@ -1,6 +1,8 @@
 //! A grant that two nodes keep fresh: whoever asks, wherever a node stops or dies, its refresh token is shown once.
 //! The provider ends a grant whose refresh token is shown twice, so a grant that lives at the end is the proof.
 
+mod troubles;
+
 use coffer::model::Ttl;
 use coffer::store::Engine;
 use serde_json::Value;

@@ -241,7 +241,7 @@ async fn import(door: &Door, root: &str) {
 async fn refresh(door: &Door) {
     let intend = IntendRefresh {
         name: secret("p/e", "grant"),
-        holder: door.holder(),
+        runner: door.runner(),
         wanted: Wanted::InsteadOf(1),
     };
     // Two refreshes that somebody asks for are a second apart.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::View;
 use crate::door::Place;
 use crate::door::facts::{self, KnownSecret, Living, known_version};
+use crate::fault;
 use crate::model::{
     DocumentKind, DocumentRow, Fields, Ref, Refusal, SealedRow, Secret, SecretId, SecretPath,
     State, VersionEntry, VersionId, VersionRow,
@@ -190,7 +191,10 @@ impl View {
                     .await
             })
             .await?;
+        fault::pause("versions listed").await;
         self.note_ahead(&found.at);
+        // A connection that is removed meanwhile takes its rows with it, and its document is not found by its id then.
+        self.relied().refs.push((Ref::listing(id), found.at.seq));
         Ok(found.value)
     }
 

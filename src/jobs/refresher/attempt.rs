@@ -45,26 +45,28 @@ pub(super) async fn carry_out(
     };
     fault::pause("sending").await;
     let sent_at = outgoing.sent_at;
-    let exchange = if began.elapsed() < SEND_WITHIN {
-        call(outbound, outgoing).await
-    } else {
-        let why = "The server stood still before the request was sent.".to_owned();
-        Exchange::NotSent { why }
-    };
-    match exchange {
+    match call(outbound, outgoing, began + SEND_WITHIN).await {
         Exchange::Tokens(answer) => {
             let spooled = Spooled {
                 refreshing,
                 sent_at,
                 answer,
             };
-            if let Err(error) = door.spool(&spooled).await {
-                // It is in memory still, and concluded from there.
-                tracing::error!(%error, "an answer could not be spooled");
-            }
-            drop(permit);
+            let unsafe_yet = match door.spool(&spooled).await {
+                Ok(()) => {
+                    drop(permit);
+                    None
+                }
+                Err(error) => {
+                    // It is in memory alone, and concluded from there: a stop waits for that.
+                    tracing::error!(%error, "an answer could not be spooled");
+                    Some(permit)
+                }
+            };
             fault::pause("spooled").await;
-            conclude_spooled(door, spooled).await
+            let concluded = conclude_spooled(door, spooled).await;
+            drop(unsafe_yet);
+            concluded
         }
         other => {
             let concluded = conclude(door, of(refreshing, sent_at, other)).await;
@@ -74,7 +76,7 @@ pub(super) async fn carry_out(
     }
 }
 
-async fn call(outbound: &Outbound, outgoing: Outgoing) -> Exchange {
+async fn call(outbound: &Outbound, outgoing: Outgoing, send_by: Instant) -> Exchange {
     let Outgoing {
         client,
         client_secret,
@@ -89,6 +91,7 @@ async fn call(outbound: &Outbound, outgoing: Outgoing) -> Exchange {
         refresh_token,
         scope: client.scope.as_deref(),
         now: *sent_at,
+        send_by,
     };
     outbound.exchange(request).await
 }
@@ -145,9 +148,7 @@ async fn conclude(door: &Door, conclude: ConcludeRefresh) -> Result<Concluded, R
                 }
                 return Ok(answer.reply);
             }
-            Err(Refusal::Unavailable(why)) if door.is_fenced() => {
-                return Err(Refusal::Unavailable(why));
-            }
+            Err(fenced @ Refusal::Unavailable(_)) if door.is_fenced() => return Err(fenced),
             Err(Refusal::Unavailable(why)) => {
                 tracing::warn!(connection = %name, why, "a refresh is not concluded yet");
                 sleep(wait).await;

@@ -5,8 +5,10 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 /// Refreshes on their way.
 const CALLS_MAX: u32 = 256;
@@ -14,6 +16,8 @@ const CALLS_MAX: u32 = 256;
 const CALLS_PER_HOST_MAX: usize = 32;
 /// First refreshes of imports.
 const IMPORTS_MAX: u32 = 32;
+/// How long an import waits for its turn.
+const IMPORT_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// See the module.
 pub(super) struct Calls {
@@ -51,19 +55,20 @@ impl Calls {
         Some(self.with(of_host).await)
     }
 
-    /// Waits for an import's turn.
-    pub(super) async fn import(&self) -> Permit {
-        Permit {
+    /// Waits for an import's turn, for a while: whoever waits keeps a request's place from others.
+    pub(super) async fn import(&self) -> Option<Permit> {
+        let turn = acquire(Arc::clone(&self.imports));
+        Some(Permit {
             _host: None,
-            _call: acquire(Arc::clone(&self.imports)).await,
-        }
+            _call: timeout(IMPORT_WAIT_MAX, turn).await.ok()?,
+        })
     }
 
-    /// Waits until none is on its way.
+    /// Waits until none is on its way. None begins any more, not even one that waits for its turn.
     pub(super) async fn drain(&self) {
         for (calls, all) in [(&self.all, CALLS_MAX), (&self.imports, IMPORTS_MAX)] {
             let none = calls.acquire_many(all).await;
-            drop(none.expect("it is never closed"));
+            none.expect("it is never closed").forget();
         }
     }
 
@@ -105,7 +110,7 @@ mod tests {
         }
         assert_eq!(hanging.len(), CALLS_PER_HOST_MAX);
         assert!(calls.refresh_if_free("quick:443").await.is_some());
-        let _import = calls.import().await;
+        let _import = calls.import().await.expect("its turn");
         drop(hanging.pop());
         assert!(calls.refresh_if_free("slow:443").await.is_some());
         hanging.clear();
@@ -117,13 +122,42 @@ mod tests {
     #[tokio::test]
     async fn draining_waits_for_every_call() {
         let calls = Calls::default();
-        let (refresh, import) = (calls.refresh("host:443").await, calls.import().await);
+        let (refresh, import) = (
+            calls.refresh("host:443").await,
+            calls.import().await.expect("its turn"),
+        );
         let mut drained = Box::pin(calls.drain());
         for permit in [refresh, import] {
-            let waits = tokio::time::timeout(std::time::Duration::ZERO, &mut drained).await;
+            let waits = timeout(Duration::ZERO, &mut drained).await;
             assert!(waits.is_err());
             drop(permit);
         }
         drained.await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_while_all_are_drained_does_not_begin() {
+        let calls = Calls::default();
+        let last = calls.refresh("host:443").await;
+        let mut drained = Box::pin(calls.drain());
+        assert!(timeout(Duration::ZERO, &mut drained).await.is_err());
+        let mut late = Box::pin(calls.refresh("host:443"));
+        assert!(timeout(Duration::ZERO, &mut late).await.is_err());
+        drop(last);
+        drained.await;
+        assert!(timeout(Duration::from_secs(60), late).await.is_err());
+        assert!(calls.import().await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_import_waits_for_its_turn_for_a_while() {
+        let calls = Calls::default();
+        let mut on_their_way = Vec::new();
+        for _ in 0..IMPORTS_MAX {
+            on_their_way.push(calls.import().await.expect("its turn"));
+        }
+        assert!(calls.import().await.is_none());
+        on_their_way.pop();
+        assert!(calls.import().await.is_some());
     }
 }

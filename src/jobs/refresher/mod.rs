@@ -95,8 +95,8 @@ impl Refresher {
         }
     }
 
-    /// Waits for an import's turn, so that once it is begun its refresh is made at once.
-    pub async fn turn_of_import(&self) -> Permit {
+    /// Waits for an import's turn, so that once it is begun its refresh is made at once; nothing if it does not come.
+    pub async fn turn_of_import(&self) -> Option<Permit> {
         self.0.calls.import().await
     }
 
@@ -108,10 +108,12 @@ impl Refresher {
             attempt::carry_out(door, outbound, refreshing, permit).await
         });
         match proof.await {
-            Ok(Ok(Concluded::Refreshed)) => CameTo::Proven(connection),
+            // A conclusion that was stored though the store did not confirm it finds itself superseded: the caller's own
+            // decision looks whether the connection is there.
+            Ok(Ok(Concluded::Refreshed | Concluded::Superseded)) => CameTo::Proven(connection),
             Ok(Ok(Concluded::Refused(code))) => CameTo::Refused(code),
             Ok(Ok(Concluded::Failed(why))) => CameTo::Unproven(why),
-            Ok(Ok(Concluded::Superseded) | Err(_)) | Err(_) => CameTo::Nothing,
+            Ok(Err(_)) | Err(_) => CameTo::Nothing,
         }
     }
 
@@ -202,7 +204,7 @@ impl Refresher {
                 return Landed::Changed;
             }
             let wanted = Wanted::InsteadOf(found.revision);
-            if may_begin(&found, door.now(), door.holder(), wanted) {
+            if may_begin(&found, door.now(), door.runner(), wanted) {
                 // Waited for before it is intended, since an intention is soon over.
                 let permit = calls.refresh(found.client.token_url.authority()).await;
                 match self.intend(&wish.name, wanted).await {
@@ -232,7 +234,7 @@ impl Refresher {
         let door = &self.0.door;
         let intend = IntendRefresh {
             name: name.clone(),
-            holder: door.holder(),
+            runner: door.runner(),
             wanted,
         };
         let intended = door.run_system(PART, intend).await?;
@@ -267,5 +269,5 @@ impl Refresher {
 fn may_begin_by(found: &Connection, door: &Door, wanted: Wanted, until: Instant) -> bool {
     let left = until.saturating_duration_since(Instant::now());
     let then = door.now().after(Ttl::seconds(left.as_secs()));
-    may_begin(found, then, door.holder(), wanted)
+    may_begin(found, then, door.runner(), wanted)
 }

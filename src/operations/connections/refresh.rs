@@ -6,8 +6,8 @@
 use super::{CLIENT_SECRET, REFRESH_TOKEN, begin_attempt, chance, field, find};
 use crate::door::{Access, Cx, Decision, KnownConnection, Operation, View};
 use crate::model::{
-    Action, Attempt, Connection, Holder, INTENT_TTL, Patience, ProviderClient, Ref, Refreshing,
-    Refusal, Resource, SecretName, Standing, Timestamp, Ttl, Value,
+    Action, Attempt, Connection, INTENT_TTL, Patience, ProviderClient, Ref, Refreshing, Refusal,
+    Resource, Runner, SecretName, Standing, Timestamp, Ttl, Value,
 };
 
 /// Between two refreshes of one connection that somebody asks for: a provider is not hammered through us.
@@ -28,7 +28,7 @@ pub struct IntendRefresh {
     /// Which connection.
     pub name: SecretName,
     /// Who is to make it.
-    pub holder: Holder,
+    pub runner: Runner,
     /// Why.
     pub wanted: Wanted,
 }
@@ -54,7 +54,7 @@ impl Operation for IntendRefresh {
     async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<Intended>, Refusal> {
         let place = view.place(&self.name.place).await?;
         let found = find(view, &place, &self.name).await?;
-        if !may_begin(&found, cx.now, self.holder, self.wanted) {
+        if !may_begin(&found, cx.now, self.runner, self.wanted) {
             return Err(Refusal::Refreshing(Patience::Waits));
         }
         if !found.is_proven() {
@@ -63,7 +63,7 @@ impl Operation for IntendRefresh {
                 .drop_connection(&place, &found)
                 .touch(Ref::listing(place.environment.id)));
         }
-        let attempt = begin_attempt(cx, self.holder);
+        let attempt = begin_attempt(cx, self.runner.holder);
         let refreshing = Refreshing {
             name: self.name.clone(),
             connection: found.id,
@@ -87,9 +87,9 @@ impl Operation for IntendRefresh {
 }
 
 /// Whether a refresh may begin now: no attempt is in the way, and it is due, or wanted and not just made.
-pub fn may_begin(connection: &Connection, now: Timestamp, holder: Holder, wanted: Wanted) -> bool {
+pub fn may_begin(connection: &Connection, now: Timestamp, runner: Runner, wanted: Wanted) -> bool {
     if let Some(attempt) = &connection.attempt {
-        return attempt.gives_way(now, holder, connection.ran_out_at());
+        return attempt.gives_way(now, runner, connection.ran_out_at());
     }
     let due = connection.refresh_at.is_some_and(|at| at <= now);
     match (connection.standing, wanted) {
@@ -186,13 +186,16 @@ pub(super) fn next_try(
 mod tests {
     use super::*;
     use crate::model::{
-        AttemptId, BootId, ClientAuth, LifetimeSource, Reason, SealedRow, SecretId, StreamId,
-        TokenSet, VersionId,
+        AttemptId, BootId, ClientAuth, Holder, LifetimeSource, Reason, SealedRow, SecretId,
+        StreamId, TokenSet, VersionId,
     };
 
-    const HERE: Holder = Holder {
-        stream: StreamId::from_bytes([1; 16]),
-        boot: BootId::from_bytes([1; 16]),
+    const HERE: Runner = Runner {
+        holder: Holder {
+            stream: StreamId::from_bytes([1; 16]),
+            boot: BootId::from_bytes([1; 16]),
+        },
+        before: None,
     };
 
     fn at(seconds: u64) -> Timestamp {
@@ -265,7 +268,7 @@ mod tests {
         let mut connection = connection(Standing::Active);
         let mut attempt = Attempt {
             id: AttemptId::from_bytes([1; 16]),
-            holder: HERE,
+            holder: HERE.holder,
             intended_at: at(800),
             sending_at: None,
         };

@@ -213,6 +213,9 @@ async fn what_may_have_been_done_is_doubtful() {
         ("200 OK", &big, "it holds a token of more than 64 KiB"),
         ("502 Bad Gateway", HTML, "a gateway got none"),
         ("504 Gateway Timeout", "", "a gateway did not wait for it"),
+        ("520 Oh", HTML, "a gateway got none, or did not wait for it"),
+        ("522 Oh", HTML, "a gateway got none, or did not wait for it"),
+        ("524 Oh", HTML, "a gateway got none, or did not wait for it"),
     ] {
         let found = said(&of(http(status, body)).await);
         let sentence = format!("doubtful: The answer of the token endpoint cannot be used: {why}.");

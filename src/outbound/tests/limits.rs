@@ -128,6 +128,19 @@ async fn a_handshake_that_does_not_end_was_not_sent() {
     }
 }
 
+/// A process that was stopped on the way, however far it had come, sends nothing when it goes on.
+#[tokio::test]
+async fn what_would_leave_too_late_does_not_leave() {
+    let endpoint = Endpoint::saying(http("200 OK", TOKENS)).await;
+    let outbound = limited(Limits::STANDING);
+    let found = said(&refresh_by(&outbound, &endpoint.url(), Instant::now()).await);
+    assert_eq!(
+        found,
+        "not sent: The token endpoint was not asked: the server stood still, or its way there was too long."
+    );
+    assert_eq!(endpoint.heard(), "");
+}
+
 #[test]
 fn what_is_said_is_short_and_printable() {
     let text = sentence(

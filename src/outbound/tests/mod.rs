@@ -154,6 +154,10 @@ fn value(text: &str) -> Value {
 
 /// Refreshes as the client `coffer`, with Basic.
 async fn refresh(outbound: &Outbound, url: &str) -> Exchange {
+    refresh_by(outbound, url, Instant::now() + Duration::from_secs(30)).await
+}
+
+async fn refresh_by(outbound: &Outbound, url: &str, send_by: Instant) -> Exchange {
     let (token, secret) = (value("rt-1"), value("the secret"));
     let url = url.parse().expect("a URL");
     let request = RefreshRequest {
@@ -164,6 +168,7 @@ async fn refresh(outbound: &Outbound, url: &str) -> Exchange {
         refresh_token: &token,
         scope: None,
         now: Timestamp::from_micros(0),
+        send_by,
     };
     outbound.exchange(request).await
 }

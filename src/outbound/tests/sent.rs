@@ -21,6 +21,7 @@ async fn sent(
         refresh_token: &token,
         scope,
         now: Timestamp::from_micros(0),
+        send_by: Instant::now() + Duration::from_secs(30),
     });
     assert_eq!(said(&exchange.await), "tokens at-1 rt-2");
     let heard = endpoint.heard();
