@@ -13,6 +13,15 @@ use crate::model::{
     Runner, SecretName, SecretPath, Timestamp,
 };
 
+/// Where a page of what is due ended.
+#[derive(Clone, Copy, Debug)]
+pub struct DuePage((Timestamp, [u8; 16]));
+
+impl DuePage {
+    /// Before everything that is due.
+    const FIRST: Self = Self((Timestamp::from_micros(i64::MIN), [0; 16]));
+}
+
 impl Door {
     /// This run of the server.
     pub fn boot(&self) -> BootId {
@@ -47,19 +56,21 @@ impl Door {
             let due = secret.rotation.as_ref()?.next_at <= now && secret.deleted_at.is_none();
             due.then_some((secret.path, ()))
         };
-        let due = self.list_due_of(DocumentKind::Secret, now, limit, rotating);
-        Ok(due.await?.into_iter().map(|(name, ())| name).collect())
+        let within = (DuePage::FIRST, now);
+        let due = self.list_due_of(DocumentKind::Secret, within, limit, rotating);
+        Ok(due.await?.0.into_iter().map(|(name, ())| name).collect())
     }
 
-    /// Connections that somebody should look at now, the longest due first, at most `limit`; each with the host and port
-    /// of its token endpoint.
+    /// Connections that somebody should look at now, the longest due first, a page of `limit` at most after a page; each
+    /// with the host and port of its token endpoint.
     ///
     /// # Errors
     /// The store does not answer.
     pub async fn list_due_connections(
         &self,
+        after: Option<DuePage>,
         limit: u32,
-    ) -> Result<Vec<(SecretName, String)>, Refusal> {
+    ) -> Result<(Vec<(SecretName, String)>, Option<DuePage>), Refusal> {
         let now = self.now();
         let waiting = |place: &Place, row: &DocumentRow| {
             let connection = facts::open_connection(&self.shared.keys, place, row).ok()?;
@@ -67,23 +78,24 @@ impl Door {
             let host = connection.client.token_url.authority().to_owned();
             due.then_some((connection.path, host))
         };
-        self.list_due_of(DocumentKind::Connection, now, limit, waiting)
+        let after = after.unwrap_or(DuePage::FIRST);
+        self.list_due_of(DocumentKind::Connection, (after, now), limit, waiting)
             .await
     }
 
     async fn list_due_of<T>(
         &self,
         kind: DocumentKind,
-        now: Timestamp,
+        (DuePage(after), now): (DuePage, Timestamp),
         limit: u32,
         is_due: impl Fn(&Place, &DocumentRow) -> Option<(SecretPath, T)> + Send,
-    ) -> Result<Vec<(SecretName, T)>, Refusal> {
+    ) -> Result<(Vec<(SecretName, T)>, Option<DuePage>), Refusal> {
         let mut reader = self.shared.reader().await?;
-        let found = reader.list_due_documents(kind, now, limit).await;
+        let found = reader.list_due_documents(kind, after, now, limit).await;
         let found = found.map_err(|_| Refusal::Unavailable(STORE_LOST))?;
         drop(reader);
         if found.value.is_empty() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), None));
         }
         let places = View::cached(Arc::clone(&self.shared)).places().await?;
         let named = found.value.iter().filter_map(|row| {
@@ -95,7 +107,12 @@ impl Door {
             };
             Some((SecretName { place, path }, known))
         });
-        Ok(named.collect())
+        let last = found
+            .value
+            .last()
+            .filter(|_| found.value.len() == limit as usize);
+        let next = last.and_then(|row| Some(DuePage((row.due?, row.id))));
+        Ok((named.collect(), next))
     }
 
     /// The connection of this name as the store has it now, past what this node remembers.

@@ -43,6 +43,7 @@ use tokio::task::JoinHandle;
 pub use check::{Ground, check, check_ground, check_keys};
 pub use counted::{Counted, Turned};
 pub use decision::Decision;
+pub use due::DuePage;
 pub use facts::{
     KnownConnection, KnownSecret, KnownVersion, Lease, Living, Place, Places, ProjectPlaces,
 };

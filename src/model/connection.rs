@@ -166,10 +166,13 @@ impl Connection {
         (self.id, &self.path)
     }
 
-    /// When the access token that is served runs out; at the beginning of time when nothing says.
+    /// When the access token that is served runs out: a day after it was asked for when nobody says, at the beginning of
+    /// time when there is none.
     pub fn ran_out_at(&self) -> Timestamp {
-        let tokens = self.tokens.as_ref();
-        let known = tokens.and_then(|tokens| tokens.expires_at);
+        let known = self.tokens.as_ref().map(|tokens| {
+            let unsaid = tokens.sent_at.after(Ttl::days(1));
+            tokens.expires_at.unwrap_or(unsaid)
+        });
         known.unwrap_or(Timestamp::from_micros(0))
     }
 

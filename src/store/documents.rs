@@ -82,11 +82,11 @@ pub(super) const LIST_DUE: &str = "
     SELECT w.seq, w.mark, d.kind, d.id, d.space, d.name, d.grave, d.due, d.sealed
     FROM world w LEFT JOIN (
         SELECT kind, id, space, name, grave, due, sealed FROM document
-        WHERE kind = $1 AND due <= $2
-        ORDER BY due LIMIT $3 + 0
+        WHERE kind = $1 AND due <= $2 AND due >= $3 AND (due > $3 OR id > $4)
+        ORDER BY due, id LIMIT $5 + 0
     ) d ON TRUE
     WHERE w.id = 1
-    ORDER BY d.due";
+    ORDER BY d.due, d.id";
 
 pub(super) const COUNT: &str = "
     SELECT w.seq, w.mark, (
@@ -203,10 +203,11 @@ impl Connection {
         )?)
     }
 
-    /// Documents of a kind, alive and dead, that are due by `until`, the longest due first.
+    /// Documents of a kind, alive and dead, that are due by `until` and come after `after`, the longest due first, then by id.
     pub async fn list_due_documents(
         &mut self,
         kind: DocumentKind,
+        after: (Timestamp, [u8; 16]),
         until: Timestamp,
         limit: u32,
     ) -> Result<Seen<Vec<DocumentRow>>, StoreError> {
@@ -216,6 +217,8 @@ impl Connection {
             LIST_DUE,
             kind as i64,
             until.micros(),
+            after.0.micros(),
+            &after.1[..],
             i64::from(limit)
         )?)
     }

@@ -14,6 +14,9 @@ use crate::model::{
     TokenId,
 };
 
+/// Before everything that is due.
+const LONGEST_DUE: (Timestamp, [u8; 16]) = (Timestamp::from_micros(i64::MIN), [0; 16]);
+
 impl View {
     /// The token of this id.
     ///
@@ -133,7 +136,7 @@ impl View {
         let found = self
             .read(async |connection| {
                 connection
-                    .list_due_documents(DocumentKind::Token, until, limit)
+                    .list_due_documents(DocumentKind::Token, LONGEST_DUE, until, limit)
                     .await
             })
             .await?;

@@ -1,19 +1,24 @@
-//! How many calls are on their way at once: of all hosts, of each host, and of imports, which have a budget of their own.
-//! A host that answers slowly, or not at all, holds up its own connections and nobody else's.
+//! How many calls are on their way at once: all, those to one host, those of one project, and imports, which have a budget
+//! of their own. A host that answers slowly, or not at all, holds up its own connections and no other project's.
 //!
 //! Invariant: a call holds its permit until its answer is safe, so that draining is waiting for all of them.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use crate::model::Name;
+
 /// Refreshes on their way.
 const CALLS_MAX: u32 = 256;
 /// Of them, to one host and port.
 const CALLS_PER_HOST_MAX: usize = 32;
+/// Of them, of one project's connections.
+const CALLS_PER_PROJECT_MAX: usize = 64;
 /// First refreshes of imports.
 const IMPORTS_MAX: u32 = 32;
 /// How long an import waits for its turn.
@@ -23,13 +28,14 @@ const IMPORT_WAIT_MAX: Duration = Duration::from_secs(10);
 pub(super) struct Calls {
     all: Arc<Semaphore>,
     imports: Arc<Semaphore>,
-    hosts: Mutex<HashMap<String, Weak<Semaphore>>>,
+    hosts: Shares<String, CALLS_PER_HOST_MAX>,
+    projects: Shares<Name, CALLS_PER_PROJECT_MAX>,
 }
 
 /// A call's right to be on its way.
 pub struct Permit {
-    _host: Option<OwnedSemaphorePermit>,
-    _call: OwnedSemaphorePermit,
+    /// Of its host, its project, and all.
+    _held: Vec<OwnedSemaphorePermit>,
 }
 
 impl Default for Calls {
@@ -37,31 +43,34 @@ impl Default for Calls {
         Self {
             all: Arc::new(Semaphore::new(CALLS_MAX as usize)),
             imports: Arc::new(Semaphore::new(IMPORTS_MAX as usize)),
-            hosts: Mutex::default(),
+            hosts: Shares::default(),
+            projects: Shares::default(),
         }
     }
 }
 
 impl Calls {
     /// Waits for a refresh's turn.
-    pub(super) async fn refresh(&self, host: &str) -> Permit {
-        let of_host = acquire(self.host(host)).await;
-        self.with(of_host).await
+    pub(super) async fn refresh(&self, host: &str, project: &Name) -> Permit {
+        let mut held = Vec::with_capacity(3);
+        for share in self.shares(host, project) {
+            held.push(acquire(share).await);
+        }
+        Permit { _held: held }
     }
 
-    /// Waits for a refresh's turn among all, unless its host has as many as it may.
-    pub(super) async fn refresh_if_free(&self, host: &str) -> Option<Permit> {
-        let of_host = self.host(host).try_acquire_owned().ok()?;
-        Some(self.with(of_host).await)
+    /// A refresh's turn, if it can be had now.
+    pub(super) fn refresh_if_free(&self, host: &str, project: &Name) -> Option<Permit> {
+        let held = self.shares(host, project).map(Semaphore::try_acquire_owned);
+        let held: Result<Vec<_>, _> = held.into_iter().collect();
+        Some(Permit { _held: held.ok()? })
     }
 
     /// Waits for an import's turn, for a while: whoever waits keeps a request's place from others.
     pub(super) async fn import(&self) -> Option<Permit> {
         let turn = acquire(Arc::clone(&self.imports));
-        Some(Permit {
-            _host: None,
-            _call: timeout(IMPORT_WAIT_MAX, turn).await.ok()?,
-        })
+        let turn = timeout(IMPORT_WAIT_MAX, turn).await.ok()?;
+        Some(Permit { _held: vec![turn] })
     }
 
     /// Waits until none is on its way. None begins any more, not even one that waits for its turn.
@@ -72,23 +81,36 @@ impl Calls {
         }
     }
 
-    async fn with(&self, of_host: OwnedSemaphorePermit) -> Permit {
-        Permit {
-            _host: Some(of_host),
-            _call: acquire(Arc::clone(&self.all)).await,
-        }
+    /// What a refresh needs a permit of, in the order in which it is waited for.
+    fn shares(&self, host: &str, project: &Name) -> [Arc<Semaphore>; 3] {
+        [
+            self.hosts.of(&host.to_owned()),
+            self.projects.of(project),
+            Arc::clone(&self.all),
+        ]
     }
+}
 
-    fn host(&self, host: &str) -> Arc<Semaphore> {
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = hosts.get(host).and_then(Weak::upgrade) {
+/// So many permits for each of these.
+struct Shares<K, const MAX: usize>(Mutex<HashMap<K, Weak<Semaphore>>>);
+
+impl<K, const MAX: usize> Default for Shares<K, MAX> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Clone + Eq + Hash, const MAX: usize> Shares<K, MAX> {
+    fn of(&self, whose: &K) -> Arc<Semaphore> {
+        let mut shares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = shares.get(whose).and_then(Weak::upgrade) {
             return known;
         }
-        // What nobody calls any more is forgotten, which bounds what is remembered.
-        hosts.retain(|_, calls| calls.strong_count() > 0);
-        let calls = Arc::new(Semaphore::new(CALLS_PER_HOST_MAX));
-        hosts.insert(host.to_owned(), Arc::downgrade(&calls));
-        calls
+        // Those that nothing is held of are forgotten, which bounds what is remembered.
+        shares.retain(|_, share| share.strong_count() > 0);
+        let share = Arc::new(Semaphore::new(MAX));
+        shares.insert(whose.clone(), Arc::downgrade(&share));
+        share
     }
 }
 
@@ -101,29 +123,44 @@ async fn acquire(calls: Arc<Semaphore>) -> OwnedSemaphorePermit {
 mod tests {
     use super::*;
 
+    fn name(text: &str) -> Name {
+        text.parse().expect("a name")
+    }
+
     #[tokio::test]
     async fn a_host_that_hangs_holds_up_nobody_else() {
         let calls = Calls::default();
         let mut hanging = Vec::new();
-        while let Some(permit) = calls.refresh_if_free("slow:443").await {
+        while let Some(permit) = calls.refresh_if_free("slow:443", &name("one")) {
             hanging.push(permit);
         }
         assert_eq!(hanging.len(), CALLS_PER_HOST_MAX);
-        assert!(calls.refresh_if_free("quick:443").await.is_some());
+        assert!(calls.refresh_if_free("quick:443", &name("one")).is_some());
         let _import = calls.import().await.expect("its turn");
         drop(hanging.pop());
-        assert!(calls.refresh_if_free("slow:443").await.is_some());
+        assert!(calls.refresh_if_free("slow:443", &name("one")).is_some());
         hanging.clear();
-        assert!(calls.refresh_if_free("other:443").await.is_some());
-        let hosts = calls.hosts.lock().expect("no panic under the lock");
+        assert!(calls.refresh_if_free("other:443", &name("one")).is_some());
+        let hosts = calls.hosts.0.lock().expect("no panic under the lock");
         assert!(!hosts.contains_key("slow:443"));
+    }
+
+    #[tokio::test]
+    async fn a_project_with_many_hosts_that_hang_leaves_room_for_others() {
+        let calls = Calls::default();
+        let mut hanging = Vec::new();
+        for host in 0..CALLS_MAX {
+            hanging.extend(calls.refresh_if_free(&format!("slow{host}:443"), &name("one")));
+        }
+        assert_eq!(hanging.len(), CALLS_PER_PROJECT_MAX);
+        assert!(calls.refresh_if_free("slow1:443", &name("two")).is_some());
     }
 
     #[tokio::test]
     async fn draining_waits_for_every_call() {
         let calls = Calls::default();
         let (refresh, import) = (
-            calls.refresh("host:443").await,
+            calls.refresh("host:443", &name("one")).await,
             calls.import().await.expect("its turn"),
         );
         let mut drained = Box::pin(calls.drain());
@@ -138,10 +175,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_waits_while_all_are_drained_does_not_begin() {
         let calls = Calls::default();
-        let last = calls.refresh("host:443").await;
+        let last = calls.refresh("host:443", &name("one")).await;
         let mut drained = Box::pin(calls.drain());
         assert!(timeout(Duration::ZERO, &mut drained).await.is_err());
-        let mut late = Box::pin(calls.refresh("host:443"));
+        let mut late = Box::pin(calls.refresh("host:443", &name("one")));
         assert!(timeout(Duration::ZERO, &mut late).await.is_err());
         drop(last);
         drained.await;

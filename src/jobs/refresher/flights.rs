@@ -21,7 +21,11 @@ pub(super) enum Landed {
     TimeOver,
 }
 
-type Table = Arc<Mutex<HashMap<SecretName, watch::Receiver<Option<Landed>>>>>;
+type Teller = Arc<watch::Sender<Option<Landed>>>;
+type Table = Arc<Mutex<HashMap<SecretName, Teller>>>;
+
+/// Requests that wait for one flight: each keeps a place of its source's share.
+const WAITERS_MAX: usize = 256;
 
 /// See the module.
 #[derive(Clone, Default)]
@@ -31,27 +35,29 @@ pub(super) struct Flights(Table);
 pub(super) struct Flight {
     name: SecretName,
     table: Table,
-    tell: watch::Sender<Option<Landed>>,
+    tell: Teller,
 }
 
 impl Flights {
-    /// The flight of this connection; whoever is first makes it.
+    /// The flight of this connection; whoever is first makes it. Nothing when as many wait for it as may.
     pub(super) fn join(
         &self,
         name: &SecretName,
-    ) -> (watch::Receiver<Option<Landed>>, Option<Flight>) {
+    ) -> Option<(watch::Receiver<Option<Landed>>, Option<Flight>)> {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match table.entry(name.clone()) {
-            Entry::Occupied(flying) => (flying.get().clone(), None),
+            Entry::Occupied(flying) if flying.get().receiver_count() >= WAITERS_MAX => None,
+            Entry::Occupied(flying) => Some((flying.get().subscribe(), None)),
             Entry::Vacant(free) => {
                 let (tell, landed) = watch::channel(None);
-                free.insert(landed.clone());
+                let tell = Arc::new(tell);
+                free.insert(Arc::clone(&tell));
                 let flight = Flight {
                     name: name.clone(),
                     table: Arc::clone(&self.0),
                     tell,
                 };
-                (landed, Some(flight))
+                Some((landed, Some(flight)))
             }
         }
     }
@@ -86,18 +92,24 @@ mod tests {
             path: "grant".parse().expect("a path"),
         };
         let flights = Flights::default();
-        let (mut one, flight) = flights.join(&name);
+        let (mut one, flight) = flights.join(&name).expect("few wait");
         let flight = flight.expect("the first makes it");
-        let (mut two, second) = flights.join(&name);
+        let (mut two, second) = flights.join(&name).expect("few wait");
         assert!(second.is_none());
         flight.land(Landed::Changed);
         for landed in [&mut one, &mut two] {
             let landed = landed.wait_for(Option::is_some).await.expect("it was told");
             assert_eq!(*landed, Some(Landed::Changed));
         }
-        let (mut lost, flight) = flights.join(&name);
+        let (mut lost, flight) = flights.join(&name).expect("few wait");
         drop(flight.expect("the table is free again"));
         assert!(lost.wait_for(Option::is_some).await.is_err());
-        assert!(flights.join(&name).1.is_some());
+        let (landed, flight) = flights.join(&name).expect("few wait");
+        assert!(flight.is_some());
+        let more = || flights.join(&name).map(|(landed, _)| landed);
+        let waiting: Vec<_> = std::iter::from_fn(more).collect();
+        assert_eq!(waiting.len() + 1, WAITERS_MAX);
+        drop(landed);
+        assert!(flights.join(&name).is_some());
     }
 }

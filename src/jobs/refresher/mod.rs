@@ -31,6 +31,8 @@ pub(super) const PERIOD: Duration = Duration::from_secs(1);
 const PART: &str = "refresher";
 /// Connections asked for at a time.
 const DUE_MAX: u32 = 1_000;
+/// How often they are asked for in one turn.
+const PAGES_MAX: u32 = 10;
 /// How long a flight waits for another node, or for its turn.
 const FLIGHT_MAX: Duration = Duration::from_secs(10);
 /// Between two looks at an attempt of another node.
@@ -75,7 +77,9 @@ impl Refresher {
     /// `false` when nothing can come of it by then.
     pub async fn freshen(&self, wish: &ReadAccessToken, deadline: Instant) -> bool {
         loop {
-            let (mut landed, first) = self.0.flights.join(&wish.name);
+            let Some((mut landed, first)) = self.0.flights.join(&wish.name) else {
+                return false;
+            };
             if let Some(flight) = first {
                 let (refresher, wish) = (self.clone(), wish.clone());
                 // A task of its own: whoever waits may hang up, and the provider has rotated by then.
@@ -128,7 +132,7 @@ impl Refresher {
             return;
         }
         let door = &self.0.door;
-        let due = match door.list_due_connections(DUE_MAX).await {
+        let due = match self.due().await {
             Ok(due) => due,
             Err(refusal) => {
                 return tracing::warn!(code = refusal.code(), "what is due could not be read");
@@ -139,11 +143,12 @@ impl Refresher {
             if beat.is_over() {
                 break;
             }
-            // Its host is slow, and it stays due; or somebody waits for it already, and that flight is enough.
-            let Some(permit) = self.0.calls.refresh_if_free(&host).await else {
+            // Its host or its project has as many calls as it may, and it stays due.
+            let Some(permit) = self.0.calls.refresh_if_free(&host, &name.place.project) else {
                 continue;
             };
-            let (_, Some(flight)) = self.0.flights.join(&name) else {
+            // Somebody waits for it already, and that flight is enough.
+            let Some((_, Some(flight))) = self.0.flights.join(&name) else {
                 continue;
             };
             let refresher = self.clone();
@@ -152,6 +157,20 @@ impl Refresher {
                 flight.land(Landed::Changed);
             });
         }
+    }
+
+    /// What is due: enough of it that those whose host is slow do not hide the others.
+    async fn due(&self) -> Result<Vec<(SecretName, String)>, Refusal> {
+        let (mut due, mut after) = (Vec::new(), None);
+        for _ in 0..PAGES_MAX {
+            let page = self.0.door.list_due_connections(after, DUE_MAX).await?;
+            due.extend(page.0);
+            after = page.1;
+            if after.is_none() {
+                break;
+            }
+        }
+        Ok(due)
     }
 
     /// Refreshes one that is due. One whose decisions are refused, and would be again, waits.
@@ -206,7 +225,8 @@ impl Refresher {
             let wanted = Wanted::InsteadOf(found.revision);
             if may_begin(&found, door.now(), door.runner(), wanted) {
                 // Waited for before it is intended, since an intention is soon over.
-                let permit = calls.refresh(found.client.token_url.authority()).await;
+                let host = found.client.token_url.authority();
+                let permit = calls.refresh(host, &wish.name.place.project).await;
                 match self.intend(&wish.name, wanted).await {
                     Ok(Intended::Attempt(refreshing)) => {
                         // Whatever came of it, those who wait decide on what is there now.

@@ -73,8 +73,12 @@ both_engines! {
         trial.change(2, &Changes { documents, ..Changes::default() }).await;
         let mut reader = trial.store.reader().await.unwrap();
         let until = Timestamp::from_micros;
-        assert_eq!(names(reader.list_due_documents(Token, until(30), 9).await.unwrap()), ["four", "two", "one"]);
-        assert_eq!(names(reader.list_due_documents(Token, until(29), 1).await.unwrap()), ["four"]);
+        let first = (until(0), [0; 16]);
+        assert_eq!(names(reader.list_due_documents(Token, first, until(30), 9).await.unwrap()), ["four", "two", "one"]);
+        assert_eq!(names(reader.list_due_documents(Token, first, until(29), 1).await.unwrap()), ["four"]);
+        let four = reader.list_due_documents(Token, first, until(29), 1).await.unwrap().value.remove(0);
+        let after = (four.due.expect("it is due"), four.id);
+        assert_eq!(names(reader.list_due_documents(Token, after, until(30), 9).await.unwrap()), ["two", "one"]);
         let count = reader.count_documents(Token, SPACE, until(10)).await.unwrap();
         assert_eq!(count, Seen { at: at(2), value: 2 });
         assert_eq!(reader.count_documents(Token, SPACE, until(9)).await.unwrap().value, 3);
