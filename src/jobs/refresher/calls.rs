@@ -59,13 +59,6 @@ impl Calls {
         Permit { _held: held }
     }
 
-    /// A refresh's turn, if it can be had now.
-    pub(super) fn refresh_if_free(&self, host: &str, project: &Name) -> Option<Permit> {
-        let held = self.shares(host, project).map(Semaphore::try_acquire_owned);
-        let held: Result<Vec<_>, _> = held.into_iter().collect();
-        Some(Permit { _held: held.ok()? })
-    }
-
     /// Waits for an import's turn, for a while: whoever waits keeps a request's place from others.
     pub(super) async fn import(&self) -> Option<Permit> {
         let turn = acquire(Arc::clone(&self.imports));
@@ -127,20 +120,27 @@ mod tests {
         text.parse().expect("a name")
     }
 
+    /// A refresh's turn, if there is no waiting for it.
+    async fn at_once(calls: &Calls, host: &str, project: &str) -> Option<Permit> {
+        let project = name(project);
+        let turn = calls.refresh(host, &project);
+        timeout(Duration::ZERO, turn).await.ok()
+    }
+
     #[tokio::test]
     async fn a_host_that_hangs_holds_up_nobody_else() {
         let calls = Calls::default();
         let mut hanging = Vec::new();
-        while let Some(permit) = calls.refresh_if_free("slow:443", &name("one")) {
+        while let Some(permit) = at_once(&calls, "slow:443", "one").await {
             hanging.push(permit);
         }
         assert_eq!(hanging.len(), CALLS_PER_HOST_MAX);
-        assert!(calls.refresh_if_free("quick:443", &name("one")).is_some());
+        assert!(at_once(&calls, "quick:443", "one").await.is_some());
         let _import = calls.import().await.expect("its turn");
         drop(hanging.pop());
-        assert!(calls.refresh_if_free("slow:443", &name("one")).is_some());
+        assert!(at_once(&calls, "slow:443", "one").await.is_some());
         hanging.clear();
-        assert!(calls.refresh_if_free("other:443", &name("one")).is_some());
+        assert!(at_once(&calls, "other:443", "one").await.is_some());
         let hosts = calls.hosts.0.lock().expect("no panic under the lock");
         assert!(!hosts.contains_key("slow:443"));
     }
@@ -150,10 +150,10 @@ mod tests {
         let calls = Calls::default();
         let mut hanging = Vec::new();
         for host in 0..CALLS_MAX {
-            hanging.extend(calls.refresh_if_free(&format!("slow{host}:443"), &name("one")));
+            hanging.extend(at_once(&calls, &format!("slow{host}:443"), "one").await);
         }
         assert_eq!(hanging.len(), CALLS_PER_PROJECT_MAX);
-        assert!(calls.refresh_if_free("slow1:443", &name("two")).is_some());
+        assert!(at_once(&calls, "slow1:443", "two").await.is_some());
     }
 
     #[tokio::test]
@@ -174,11 +174,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_waits_while_all_are_drained_does_not_begin() {
-        let calls = Calls::default();
-        let last = calls.refresh("host:443", &name("one")).await;
+        let (calls, one) = (Calls::default(), name("one"));
+        let last = calls.refresh("host:443", &one).await;
         let mut drained = Box::pin(calls.drain());
         assert!(timeout(Duration::ZERO, &mut drained).await.is_err());
-        let mut late = Box::pin(calls.refresh("host:443", &name("one")));
+        let mut late = Box::pin(calls.refresh("host:443", &one));
         assert!(timeout(Duration::ZERO, &mut late).await.is_err());
         drop(last);
         drained.await;

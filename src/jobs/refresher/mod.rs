@@ -6,6 +6,7 @@
 mod attempt;
 mod calls;
 mod flights;
+mod lines;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -24,6 +25,7 @@ use crate::outbound::Outbound;
 use calls::Calls;
 pub use calls::Permit;
 use flights::{Flights, Landed};
+use lines::{Held, Line, Lines};
 
 /// From one look at what is due to the next.
 pub(super) const PERIOD: Duration = Duration::from_secs(1);
@@ -47,13 +49,14 @@ struct Parts {
     outbound: Outbound,
     flights: Flights,
     calls: Calls,
+    lines: Lines,
     setbacks: Mutex<Setbacks>,
     replayed: OnceCell<()>,
 }
 
 pub(super) async fn run(refresher: Refresher, mut beat: Beat) {
     loop {
-        refresher.turn(&beat).await;
+        refresher.turn().await;
         if !beat.next().await {
             return;
         }
@@ -68,6 +71,7 @@ impl Refresher {
             outbound,
             flights: Flights::default(),
             calls: Calls::default(),
+            lines: Lines::default(),
             setbacks: Mutex::default(),
             replayed: OnceCell::new(),
         }))
@@ -126,8 +130,8 @@ impl Refresher {
         self.0.calls.drain().await;
     }
 
-    /// Begins to refresh what is due, as much as may be on its way at once.
-    async fn turn(&self, beat: &Beat) {
+    /// Begins to refresh what is due.
+    async fn turn(&self) {
         if !self.replay().await {
             return;
         }
@@ -139,14 +143,21 @@ impl Refresher {
             }
         };
         let ready = self.setbacks().ready(due, door.now());
-        for (name, host) in ready {
-            if beat.is_over() {
-                break;
-            }
-            // Its host or its project has as many calls as it may, and it stays due.
-            let Some(permit) = self.0.calls.refresh_if_free(&host, &name.place.project) else {
+        for (line, names) in Line::up(ready) {
+            // The last turn's is still at it, and they stay due.
+            let Some(held) = self.0.lines.begin(line) else {
                 continue;
             };
+            let refresher = self.clone();
+            tokio::spawn(async move { refresher.work_off(held, names).await });
+        }
+    }
+
+    /// Refreshes those of a line one after another, as many at a time as its host, its project and all may have.
+    async fn work_off(&self, held: Held, names: Vec<SecretName>) {
+        let Line { host, project } = &held.line;
+        for name in names {
+            let permit = self.0.calls.refresh(host, project).await;
             // Somebody waits for it already, and that flight is enough.
             let Some((_, Some(flight))) = self.0.flights.join(&name) else {
                 continue;
