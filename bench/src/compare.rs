@@ -33,12 +33,9 @@ pub struct Compared {
 impl Scene {
     /// Starts everything and writes the worlds.
     pub async fn prepare(run: &Run) -> Result<Self> {
-        let mut engines = run.options.engines.clone();
-        engines.sort_unstable();
-        engines.dedup();
         let mut stages = Vec::new();
-        for engine in engines {
-            stages.push(Stage::prepare(run, engine).await?);
+        for engine in run.engines()? {
+            stages.push(Stage::prepare(run, engine, None).await?);
         }
         let (path, body) = &stages.first().context("no engine was named")?.example;
         let (bare, bare_address) = run.bare(path, body).await?;

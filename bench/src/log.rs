@@ -30,6 +30,8 @@ pub struct Count {
     pub tokens: u64,
     /// Projects and environments made.
     pub places: u64,
+    /// Steps of imports and refreshes.
+    pub connects: u64,
 }
 
 /// What is looked at in a record. Text may hold escapes, so it may have to be owned.
@@ -77,6 +79,7 @@ impl Count {
             + self.writes.abs_diff(other.writes)
             + self.tokens.abs_diff(other.tokens)
             + self.places.abs_diff(other.places)
+            + self.connects.abs_diff(other.connects)
     }
 
     fn add(&mut self, line: &[u8]) -> Result<()> {
@@ -88,6 +91,7 @@ impl Count {
         match (&*record.action, place) {
             ("read", Some(_)) => self.reads += 1,
             ("write", Some(_)) => self.writes += 1,
+            ("connect", Some(_)) => self.connects += 1,
             ("manage", Some(_)) => self.places += 1,
             ("manage", None) if record.resource.starts_with("sys/tokens") => self.tokens += 1,
             _ => {}
@@ -178,6 +182,10 @@ pub fn compare(answers: Count, records: Count) -> String {
         ("writes", (answers.writes, records.writes)),
         ("tokens", (answers.tokens, records.tokens)),
         ("places", (answers.places, records.places)),
+        (
+            "steps of imports and refreshes",
+            (answers.connects, records.connects),
+        ),
     ]);
     let told: Vec<String> = pairs
         .iter()

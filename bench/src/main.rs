@@ -12,18 +12,24 @@ mod client;
 mod compare;
 mod failure;
 mod figures;
+mod grants;
+mod import;
 mod limit;
 mod load;
 mod log;
 mod node;
 mod postgres;
 mod process;
+mod provider;
 mod read;
 mod rounds;
 mod run;
+mod spread;
 mod stage;
 mod table;
 mod tls;
+mod token;
+mod usage;
 mod wire;
 mod world;
 mod write;
@@ -50,6 +56,10 @@ enum Command {
     Read(Options),
     /// Versions a second, and reads beside a writer.
     Write(Options),
+    /// An access token read against a secret read.
+    Token(Options),
+    /// Grants that run out at once, and what they cost while they lie idle.
+    Grants(Options),
     /// Everything.
     All(Options),
     /// Serves static bytes: the limit.
@@ -73,6 +83,8 @@ enum Measure {
     Limit,
     Reads,
     Writes,
+    Tokens,
+    Grants,
 }
 
 fn run(command: Command) -> Result<()> {
@@ -81,7 +93,17 @@ fn run(command: Command) -> Result<()> {
         Command::Limit(options) => (options, &[Measure::Limit]),
         Command::Read(options) => (options, &[Measure::Reads]),
         Command::Write(options) => (options, &[Measure::Writes]),
-        Command::All(options) => (options, &[Measure::Reads, Measure::Writes]),
+        Command::Token(options) => (options, &[Measure::Tokens]),
+        Command::Grants(options) => (options, &[Measure::Grants]),
+        Command::All(options) => (
+            options,
+            &[
+                Measure::Reads,
+                Measure::Writes,
+                Measure::Tokens,
+                Measure::Grants,
+            ],
+        ),
     };
     for measure in measures {
         // Before the runtime has a thread: a place on a core is inherited.
@@ -106,6 +128,8 @@ impl Measure {
             Self::Limit => limit::run(run).await,
             Self::Reads => read::run(run).await,
             Self::Writes => write::run(run).await,
+            Self::Tokens => token::run(run).await,
+            Self::Grants => grants::run(run).await,
         }
     }
 }

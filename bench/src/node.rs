@@ -32,6 +32,8 @@ pub struct Plan<'a> {
     pub certificate: &'a Certificate,
     /// `database.url`.
     pub database: String,
+    /// What it may call, in plain HTTP.
+    pub outbound: Option<String>,
     /// Its name.
     pub name: &'static str,
     /// Cores of the run, and its place among them.
@@ -161,6 +163,9 @@ impl Node {
 impl Plan<'_> {
     /// A whole configuration: one worker, as the bare route has.
     fn write_config(&self, address: SocketAddr) -> Result<PathBuf> {
+        let outbound = self.outbound.as_ref().map_or(String::new(), |origin| {
+            format!("[outbound]\nallow = [\"{origin}\"]\n")
+        });
         let text = format!(
             "listen = \"{address}\"\n\
              node = \"{name}\"\n\
@@ -177,7 +182,8 @@ impl Plan<'_> {
              level = \"info\"\n\
              format = \"text\"\n\
              [runtime]\n\
-             workers = 1\n",
+             workers = 1\n\
+             {outbound}",
             name = self.name,
             database = self.database,
             certificate = self.certificate.chain.display(),

@@ -18,6 +18,7 @@ use crate::load::Shape;
 use crate::node::{Node, Plan};
 use crate::postgres::Postgres;
 use crate::process::{self, Cores, Place, Process};
+use crate::provider::Provider;
 use crate::table;
 use crate::tls::{Certificate, Client};
 use crate::world::Size;
@@ -65,6 +66,12 @@ pub struct Options {
     /// Tokens, drawn uniformly.
     #[arg(long, default_value_t = 1_000)]
     pub tokens: usize,
+    /// Grants whose access tokens run out at once.
+    #[arg(long, default_value_t = 10_000)]
+    pub grants: usize,
+    /// Grants that lie idle beside them: ten times as many, unless this says otherwise.
+    #[arg(long)]
+    pub idle_grants: Option<usize>,
     /// Which stores.
     #[arg(long, value_delimiter = ',', default_values_t = [Engine::Sqlite, Engine::Postgresql], value_enum)]
     pub engines: Vec<Engine>,
@@ -156,21 +163,39 @@ impl Run {
         self.directory.path()
     }
 
-    /// The SQLite file of [`Self::sqlite`].
+    /// The SQLite file of [`Self::node`].
     pub fn sqlite_file(&self) -> PathBuf {
         self.directory().join("sqlite").join("coffer.db")
     }
 
-    /// A node on a SQLite file.
-    pub async fn sqlite(&self) -> Result<Node> {
-        let plan = self.plan("sqlite", "sqlite:coffer.db".into(), Place::Server)?;
-        Node::init(plan, &self.client).await
+    /// The engines that are wanted, each once.
+    pub fn engines(&self) -> Result<Vec<Engine>> {
+        let mut engines = self.options.engines.clone();
+        engines.sort_unstable();
+        engines.dedup();
+        (!engines.is_empty())
+            .then_some(engines)
+            .context("no engine was named")
     }
 
-    /// A PostgreSQL, and a node on it.
-    pub async fn postgres(&self) -> Result<(Postgres, Node)> {
-        let postgres = Postgres::start(self.cores, self.directory()).await?;
-        let plan = self.plan("first", postgres.url(), Place::Server)?;
+    /// A node on a new store, and the store's own server; it may call the provider, if there is one.
+    pub async fn node(
+        &self,
+        engine: Engine,
+        provider: Option<&Provider>,
+    ) -> Result<(Option<Postgres>, Node)> {
+        let (postgres, name, database) = match engine {
+            Engine::Sqlite => (None, "sqlite", "sqlite:coffer.db".to_owned()),
+            Engine::Postgresql => {
+                let postgres = Postgres::start(self.cores, self.directory()).await?;
+                let url = postgres.url();
+                (Some(postgres), "first", url)
+            }
+        };
+        let plan = Plan {
+            outbound: provider.map(Provider::origin),
+            ..self.plan(name, database, Place::Server)?
+        };
         let node = Node::init(plan, &self.client).await?;
         Ok((postgres, node))
     }
@@ -274,6 +299,7 @@ impl Run {
             directory,
             certificate: &self.certificate,
             database,
+            outbound: None,
             name,
             cores: self.cores,
             place,

@@ -13,6 +13,7 @@ use crate::log::{self, Count, Segments};
 use crate::node::Node;
 use crate::postgres::Postgres;
 use crate::process;
+use crate::provider::Provider;
 use crate::rounds::Case;
 use crate::run::{Engine, Run};
 use crate::world::{Traffic, World};
@@ -64,14 +65,10 @@ pub struct Ended {
 
 impl Stage {
     /// Starts a store and a server, and makes a world there.
-    pub async fn prepare(run: &Run, engine: Engine) -> Result<Self> {
-        let (postgres, node) = match engine {
-            Engine::Sqlite => (None, run.sqlite().await?),
-            Engine::Postgresql => {
-                let (postgres, node) = run.postgres().await?;
-                (Some(postgres), node)
-            }
-        };
+    ///
+    /// With a provider there is a grant beside each secret.
+    pub async fn prepare(run: &Run, engine: Engine, provider: Option<&Provider>) -> Result<Self> {
+        let (postgres, node) = run.node(engine, provider).await?;
         let begun = std::time::Instant::now();
         let mut world = World::make(&run.client, node.address, &node.root, run.size()).await?;
         run.progress(&format!(
@@ -81,6 +78,18 @@ impl Stage {
             run.options.tokens,
             begun.elapsed().as_secs_f64()
         ));
+        if let Some(provider) = provider {
+            let begun = std::time::Instant::now();
+            let (client, address) = (&run.client, node.address);
+            world
+                .add_grants(client, address, &node.root, provider)
+                .await?;
+            let (count, took) = (world.grants(), begun.elapsed().as_secs_f64());
+            run.progress(&format!(
+                "{}: {count} grants imported in {took:.1} s",
+                engine.word()
+            ));
+        }
         let example = world.example(&run.client, node.address).await?;
         let before = mark(run, &node, postgres.as_ref()).await?;
         Ok(Self {

@@ -17,7 +17,9 @@ use serde_json::json;
 
 use crate::client::{Connection, Outgoing, bearer, request};
 use crate::failure::{Context, Result};
+use crate::import::{self, RECORDS_PER_IMPORT, Target};
 use crate::log::Count;
+use crate::provider::Provider;
 use crate::tls::Client;
 use crate::wire::Asked;
 
@@ -53,6 +55,10 @@ pub struct World {
     apart: Vec<String>,
     tokens: Vec<String>,
     bodies: Vec<Bytes>,
+    /// Where access tokens are read.
+    grants: Vec<String>,
+    /// Bytes of the answer to reading one.
+    pub access_token_bytes: usize,
     /// The records that its making must have left.
     pub made: Count,
 }
@@ -108,6 +114,7 @@ impl World {
             // The first one is init's.
             tokens: 1 + size.tokens as u64,
             reads: secrets.len() as u64,
+            ..Count::default()
         };
         ask_all(client, address, all).await?;
 
@@ -139,8 +146,49 @@ impl World {
             apart,
             tokens,
             bodies,
+            grants: Vec::new(),
+            access_token_bytes: 0,
             made,
         })
+    }
+
+    /// Imports a grant beside each secret, and reads each access token once.
+    pub async fn add_grants(
+        &mut self,
+        client: &Client,
+        address: SocketAddr,
+        root: &HeaderValue,
+        provider: &Provider,
+    ) -> Result<()> {
+        let target = Target {
+            client,
+            address,
+            root,
+        };
+        let names = || {
+            let all = 0..self.secrets.len();
+            all.map(|at| (environment(at % ENVIRONMENTS), import::name(at)))
+        };
+        target.import(provider, names()).await?;
+        self.grants = names()
+            .map(|(environment, name)| import::token_path(&environment, &name))
+            .collect();
+        let reads = self
+            .grants
+            .iter()
+            .enumerate()
+            .map(|(at, path)| get(path, &self.tokens[at % self.tokens.len()]))
+            .collect::<Result<_>>()?;
+        let answers = ask_all(client, address, reads).await?;
+        self.access_token_bytes = answers.first().map_or(0, Bytes::len);
+        self.made.reads += self.grants.len() as u64;
+        self.made.connects += RECORDS_PER_IMPORT * self.grants.len() as u64;
+        Ok(())
+    }
+
+    /// How many grants there are.
+    pub fn grants(&self) -> usize {
+        self.grants.len()
     }
 
     /// One path and one token for the bare route alone, where there is no Coffer.
@@ -152,6 +200,8 @@ impl World {
             apart: Vec::new(),
             tokens: vec![format!("cof_app_{}_000000", "0".repeat(43))],
             bodies: Vec::new(),
+            grants: Vec::new(),
+            access_token_bytes: 0,
             made: Count::default(),
         };
         // About as long as a read's answer.
@@ -180,6 +230,8 @@ pub enum Traffic {
     Bare(Arc<World>),
     /// Any secret by any token.
     Reads(Arc<World>),
+    /// The access token of any grant by any token.
+    AccessTokens(Arc<World>),
     /// A new version of any secret by any token.
     Writes(Arc<World>),
     /// A new version of any secret in an environment that nobody reads.
@@ -192,6 +244,7 @@ impl Traffic {
         let (method, world, path, body) = match self {
             Self::Bare(world) => ("GET", world, &world.secrets[0], &NOTHING),
             Self::Reads(world) => ("GET", world, any(&world.secrets, rng), &NOTHING),
+            Self::AccessTokens(world) => ("GET", world, any(&world.grants, rng), &NOTHING),
             Self::Writes(world) => (
                 "PUT",
                 world,
@@ -230,7 +283,11 @@ fn any<'a, T>(among: &'a [T], rng: &mut SmallRng) -> &'a T {
 }
 
 /// Sends all of them over several connections; the answers in any order.
-async fn ask_all(client: &Client, address: SocketAddr, all: Vec<Outgoing>) -> Result<Vec<Bytes>> {
+pub async fn ask_all(
+    client: &Client,
+    address: SocketAddr,
+    all: Vec<Outgoing>,
+) -> Result<Vec<Bytes>> {
     let count = all.len();
     let (all, taken) = (Arc::new(all), Arc::new(AtomicUsize::new(0)));
     let connections: Vec<_> = (0..SET_UP_CONNECTIONS)
@@ -262,14 +319,19 @@ fn secret(environment: &str, at: usize) -> String {
     format!("/api/v1/secrets/{PROJECT}/{environment}/service-{service:03}/key-{at:06}")
 }
 
-fn uri(path: &str) -> Result<Uri> {
+/// A path as it is asked for.
+pub fn uri(path: &str) -> Result<Uri> {
     path.parse().context("a path of the bench's own")
 }
 
 fn fields(rng: &mut SmallRng) -> Bytes {
+    json!({"fields": {"value": value(rng)}}).to_string().into()
+}
+
+/// A secret's value, or an access token.
+pub fn value(rng: &mut SmallRng) -> String {
     const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let value: String = (0..VALUE_CHARS)
+    (0..VALUE_CHARS)
         .map(|_| char::from(*any(ALPHABET, rng)))
-        .collect();
-    json!({"fields": {"value": value}}).to_string().into()
+        .collect()
 }
