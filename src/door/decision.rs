@@ -279,6 +279,15 @@ impl<R> Decision<R> {
         self
     }
 
+    /// Takes the wrapped key of one term away for good. The environment's document, put beside it, says so.
+    #[must_use]
+    pub fn destroy_key(mut self, environment: &Environment, term: u32) -> Self {
+        let id = *environment.id.as_bytes();
+        self.changes.dead_terms.push((id, term));
+        self.changes.touched.push(Ref::PLACES);
+        self
+    }
+
     /// Puts the cluster's document.
     ///
     /// # Errors

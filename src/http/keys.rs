@@ -1,4 +1,4 @@
-//! An environment's key over HTTP: its census, a new term, and old versions moved to it.
+//! An environment's key over HTTP: its census, a new term, old versions moved to it, and an old term destroyed.
 //! A rewrap is many decisions, each with its record; the client waits for the last one and gets the census.
 //!
 //! Invariant: no key bytes, wrapped or not, are in an answer.
@@ -10,7 +10,7 @@ use super::limits::EMPTY_BODY_BYTES_MAX;
 use super::reply::Reply;
 use crate::model::Refusal;
 use crate::operations::keys::{
-    Census, ListKeys, RewrapKeys, Rewrapped, RotateKey, TermFacts, TermState,
+    Census, DestroyTerm, ListKeys, RewrapKeys, Rewrapped, RotateKey, TermFacts, TermState,
 };
 
 impl Endpoint for ListKeys {
@@ -32,6 +32,22 @@ impl Endpoint for RotateKey {
         asked.no_parameters()?;
         Ok(Self {
             place: asked.environment()?,
+        })
+    }
+
+    async fn reply(reply: Census, answered: &Answered<'_>) -> Result<Reply, Refusal> {
+        Ok(answered.json(&shown(reply)))
+    }
+}
+
+impl Endpoint for DestroyTerm {
+    const BODY_BYTES_MAX: usize = EMPTY_BODY_BYTES_MAX;
+
+    fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {
+        let body: api::DestroyTerm = asked.body()?;
+        Ok(Self {
+            place: asked.environment()?,
+            term: body.term,
         })
     }
 

@@ -169,6 +169,7 @@ impl Operation for CreateEnvironment {
             name: self.name.environment.clone(),
             created_at: cx.now,
             term: FIRST_TERM,
+            destroyed: Vec::new(),
         };
         let reply = PlaceFacts {
             name: environment.name.clone(),

@@ -1,15 +1,17 @@
 //! `coffer key`: the terms of an environment's key, and how many versions each protects.
-//! `rotate` makes a new term for new writes, `rewrap` moves the old data keys to it; no value is touched by either.
+//! `rotate` makes a new term for new writes, `rewrap` moves the old data keys to it, `destroy` ends one that protects nothing.
 //!
 //! Invariant: every answer is the same census, so that progress can be seen.
 
+use super::secrets::confirm;
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::names;
 use crate::output::Output;
 use crate::routes::Route;
+use crate::wire::Reply;
 use clap::{Args, Subcommand};
-use coffer_api::{Keys, Term};
+use coffer_api::{DestroyTerm, Keys, Term};
 use reqwest::Method;
 
 #[derive(Subcommand)]
@@ -20,6 +22,20 @@ pub enum Key {
     Rotate(Place),
     /// Move what older terms protect to the current one.
     Rewrap(Place),
+    /// Destroy an older term that protects nothing any more, for good.
+    Destroy(Destroy),
+}
+
+#[derive(Args)]
+pub struct Destroy {
+    #[command(flatten)]
+    place: Place,
+    /// Which term, as list shows it.
+    #[arg(long, value_name = "N")]
+    term: u32,
+    /// Do not ask before.
+    #[arg(long)]
+    yes: bool,
 }
 
 #[derive(Args)]
@@ -32,17 +48,11 @@ pub struct Place {
 impl Key {
     /// Does what was asked.
     pub fn run(self, output: Output) -> Result<(), Failure> {
-        let (place, verb) = match &self {
-            Self::List(place) => (place, None),
-            Self::Rotate(place) => (place, Some("rotate")),
-            Self::Rewrap(place) => (place, Some("rewrap")),
-        };
-        let environment = names::environment(place.environment.as_deref())?;
-        let route = Route::of_environment("keys", &environment);
-        let client = Client::from_environment()?;
-        let reply = match verb {
-            None => client.get(&route)?,
-            Some(verb) => client.send_long(Method::POST, &route.part(verb), None::<&()>)?,
+        let reply = match &self {
+            Self::List(place) => Client::from_environment()?.get(&place.route()?)?,
+            Self::Rotate(place) => place.send("rotate")?,
+            Self::Rewrap(place) => place.send("rewrap")?,
+            Self::Destroy(destroy) => destroy.send()?,
         };
         if output.is_json() {
             return output.body(&reply.body);
@@ -59,5 +69,35 @@ impl Key {
             &["TERM", "STATE", "VERSIONS"],
             &keys.terms.iter().map(row).collect::<Vec<_>>(),
         )
+    }
+}
+
+impl Place {
+    fn named(&self) -> Result<names::Environment, Failure> {
+        names::environment(self.environment.as_deref())
+    }
+
+    fn route(&self) -> Result<Route, Failure> {
+        Ok(Route::of_environment("keys", &self.named()?))
+    }
+
+    fn send(&self, verb: &str) -> Result<Reply, Failure> {
+        let route = self.route()?.part(verb);
+        Client::from_environment()?.send_long(Method::POST, &route, None::<&()>)
+    }
+}
+
+impl Destroy {
+    fn send(&self) -> Result<Reply, Failure> {
+        let environment = self.place.named()?;
+        if !self.yes {
+            let term = self.term;
+            confirm(&format!(
+                "Destroy term {term} of the key of {environment} for good?"
+            ))?;
+        }
+        let body = DestroyTerm { term: self.term };
+        let route = Route::of_environment("keys", &environment).part("destroy");
+        Client::from_environment()?.send(Method::POST, &route, Some(&body))
     }
 }

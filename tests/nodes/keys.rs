@@ -1,0 +1,102 @@
+//! Terms of an environment's key end on one node while another writes: no write is lost under a term that is gone.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::json;
+
+use crate::support::client::Client;
+use crate::support::cluster::{Cluster, on_both};
+
+const KEYS: &str = "/keys/payments/prod";
+const TERMS: u32 = 8;
+const WRITERS: usize = 3;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_decided_under_a_term_that_is_destroyed_meanwhile_is_kept() {
+    let (cluster, a, b) = Cluster::with_two().await;
+    let root = &cluster.root;
+    // Its places lie in A's cache, with the key that goes.
+    a.get(KEYS, root).await.is(200);
+    a.arm("decided=stop");
+    let write = json!({ "fields": { "v": "late" } });
+    let call = a.put("/secrets/payments/prod/late", write, root);
+    let call = tokio::spawn(async move { call.await });
+    a.stopped().await;
+    b.post(&format!("{KEYS}/rotate"), json!({}), root)
+        .await
+        .is(200);
+    b.post(&format!("{KEYS}/destroy"), json!({ "term": 1 }), root)
+        .await
+        .is(200);
+    a.go_on();
+    call.await.expect("no panic").is(201);
+    for node in [&a, &b] {
+        assert_eq!(cluster.value(node, "payments/prod/late").await, "late");
+        let terms = node.get(KEYS, root).await.is(200).json()["terms"].clone();
+        assert_eq!(terms[0]["state"], "destroyed");
+        assert_eq!(terms[1]["versions"], 1);
+    }
+    a.met("decided").await;
+    cluster.bundle(&b).await;
+    cluster.check().await;
+}
+
+/// Writes rising numbers until told to stop; what was written last.
+async fn write(
+    client: Client,
+    root: crate::support::client::Token,
+    name: usize,
+    done: Arc<AtomicBool>,
+) -> u64 {
+    let path = format!("/secrets/payments/prod/w{name}");
+    let mut number = 0;
+    while !done.load(Ordering::SeqCst) {
+        number += 1;
+        let body = json!({ "fields": { "v": number.to_string() } });
+        let written = client.put(&path, body, &root).await;
+        assert!(matches!(written.status(), 200 | 201), "{}", written.text());
+        let read = client.get(&path, &root).await.is(200).json();
+        assert_eq!(read["fields"]["v"], number.to_string());
+    }
+    number
+}
+
+on_both! {
+    async fn terms_end_while_others_write(engine: Engine) {
+        let (cluster, a) = Cluster::with_one(engine).await;
+        let b = match engine {
+            coffer::store::Engine::Postgres => Some(cluster.start("b").await),
+            coffer::store::Engine::Sqlite => None,
+        };
+        let other = b.as_ref().unwrap_or(&a);
+        let root = &cluster.root;
+        let done = Arc::new(AtomicBool::new(false));
+        let writers: Vec<_> = (0..WRITERS).map(|name| {
+            let node = if name % 2 == 0 { &a } else { other };
+            tokio::spawn(write(Client::clone(node), root.clone(), name, Arc::clone(&done)))
+        }).collect();
+        for term in 1..=TERMS {
+            other.post(&format!("{KEYS}/rotate"), json!({}), root).await.is(200);
+            // What is old by now moves; nothing becomes old again.
+            other.post(&format!("{KEYS}/rewrap"), json!({}), root).await.is(200);
+            other.post(&format!("{KEYS}/destroy"), json!({ "term": term }), root).await.is(200);
+        }
+        done.store(true, Ordering::SeqCst);
+        for (name, writer) in writers.into_iter().enumerate() {
+            let last = writer.await.expect("every write is answered");
+            let path = format!("/secrets/payments/prod/w{name}");
+            for version in 1..=last.min(50) {
+                let at = last + 1 - version;
+                let read = a.get(&format!("{path}?version={at}"), root).await.is(200).json();
+                assert_eq!(read["fields"]["v"], at.to_string());
+            }
+        }
+        cluster.bundle(&a).await;
+        if let Some(b) = b {
+            assert_eq!(b.end().await.code, Some(0));
+        }
+        assert_eq!(a.end().await.code, Some(0));
+        cluster.check().await;
+    }
+}
