@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::facts::{Fact, KnownConnection, KnownSecret, KnownVersion};
 use super::sealing::{NewVersion, sealing};
-use super::{Cx, Place, documents};
+use super::{Cx, Owner, Place, documents};
 use crate::model::{
     Changes, Cluster, Connection, DocumentKind, DocumentRow, Environment, KeyRow, Principal,
     Project, Ref, Refusal, Secret, Token, VersionId, VersionRow,
@@ -163,6 +163,24 @@ impl<R> Decision<R> {
         let mut decision = self.put(row, [at]);
         decision.learned.0.push((at, known));
         Ok(decision)
+    }
+
+    /// Puts the document of whoever owns rows that were sealed anew; it is loaded again when it is asked for.
+    ///
+    /// # Errors
+    /// Only if sealing fails.
+    pub(crate) fn put_owner(
+        self,
+        cx: &Cx<'_>,
+        place: &Place,
+        owner: &Owner,
+    ) -> Result<Self, Refusal> {
+        let row = match owner {
+            Owner::Secret(secret) => documents::secret(cx, place, secret),
+            Owner::Connection(connection) => documents::connection(cx, place, connection),
+        };
+        let at = Ref::secret(place.environment.id, owner.place().1);
+        Ok(self.put(row.map_err(sealing)?, [at]))
     }
 
     /// Takes a connection's document away, and its rows.

@@ -36,6 +36,9 @@ pub struct Environment {
     /// Terms whose keys were destroyed, oldest first: none of them is believed again, whoever puts its row back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub destroyed: Vec<u32>,
+    /// While every version gets a new data key: the term with which that began. What an older one wraps is still to be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reencrypting: Option<u32>,
 }
 
 impl Environment {

@@ -1,12 +1,14 @@
-//! The terms of an environment's key: counted, begun anew, and destroyed. Old versions move to the newest in `rewrap.rs`.
-//! None of these touches a version.
+//! The terms of an environment's key: counted, begun anew, and destroyed. Old versions move to the newest in
+//! `rewrap.rs`, and are sealed anew in `reencrypt.rs`; nothing here touches a version.
 //!
 //! Invariant: a term that wraps anything, or that new data keys are wrapped under, is not destroyed.
 
+mod reencrypt;
 mod rewrap;
 
 use std::collections::BTreeMap;
 
+pub use reencrypt::{ReencryptKeys, Reencrypted};
 pub use rewrap::{RewrapKeys, Rewrapped};
 
 use super::places::new_key;
@@ -222,6 +224,7 @@ mod tests {
             created_at: Timestamp::from_micros(0),
             term: 4,
             destroyed: vec![2],
+            reencrypting: None,
         };
         let counts = [(1, 4), (4, 1), (9, 2)];
         let census = Census::of(&place, [1, 3, 4].into_iter(), &environment, &counts);

@@ -170,6 +170,7 @@ impl Operation for CreateEnvironment {
             created_at: cx.now,
             term: FIRST_TERM,
             destroyed: Vec::new(),
+            reencrypting: None,
         };
         let reply = PlaceFacts {
             name: environment.name.clone(),

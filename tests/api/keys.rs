@@ -1,4 +1,4 @@
-//! An environment's key: its terms, a new one, and old versions moved to it, an old one destroyed; values stay as they are.
+//! An environment's key: its terms, a new one, and old versions moved to it or sealed anew, an old one destroyed; values stay as they are.
 
 use coffer::model::Ttl;
 use serde_json::{Value, json};
@@ -62,6 +62,40 @@ both_engines! {
         assert_eq!(v.get("/secrets/payments/prod/s249", &v.root).await.is(200).json()["fields"]["value"], "1");
     }
 
+    async fn reencrypting_changes_no_value_no_number_and_no_etag(v: TestVault) {
+        let provider = Provider::start().await;
+        v.post("/connections/payments/prod/grant", provider.grant().import(), &v.root).await.is(201);
+        for value in ["1", "2", "3"] {
+            v.set("payments/prod/a", "value", value).await;
+        }
+        v.post("/destroy/payments/prod/a", json!({ "versions": [2] }), &v.root).await.is(200);
+        v.set("payments/prod/gone", "value", "kept").await;
+        v.delete("/secrets/payments/prod/gone", &v.root).await.is(204);
+        let look = async |v: &TestVault| {
+            let mut seen = vec![v.get("/history/payments/prod/a", &v.root).await.is(200).json()];
+            for path in ["a", "a?version=1", "a?version=3"] {
+                let read = v.get(&format!("/secrets/payments/prod/{path}"), &v.root).await.is(200);
+                seen.push(json!([read.header("etag"), read.json()]));
+            }
+            seen.push(v.get("/connections/payments/prod/grant/token", &v.root).await.is(200).json());
+            seen
+        };
+        let before = look(&v).await;
+        let renewed = v.post(&format!("{KEYS}/reencrypt"), json!({}), &v.root).await.is(200).json();
+        assert_eq!(renewed["terms"], json!([term(1, "retired", 0), term(2, "current", 5)]));
+        v.audit().await.last_is("rotate", "payments/prod", "allowed");
+        assert_eq!(look(&v).await, before);
+        v.post(&format!("{KEYS}/destroy"), json!({ "term": 1 }), &v.root).await.is(200);
+        let v = v.restart().await;
+        assert_eq!(look(&v).await, before);
+        v.post("/undelete/payments/prod/gone", json!({}), &v.root).await.is(200);
+        assert_eq!(v.get("/secrets/payments/prod/gone", &v.root).await.is(200).json()["fields"]["value"], "kept");
+        // The next one is another, and a rewrap finds nothing in its way.
+        v.post(&format!("{KEYS}/reencrypt"), json!({}), &v.root).await.is(200);
+        v.post(&format!("{KEYS}/rewrap"), json!({}), &v.root).await.is(200);
+        assert_eq!(census(&v).await, json!([term(1, "destroyed", 0), term(2, "retired", 0), term(3, "current", 5)]));
+    }
+
     async fn a_term_that_protects_nothing_is_destroyed(v: TestVault) {
         let destroy = format!("{KEYS}/destroy");
         let provider = Provider::start().await;
@@ -114,7 +148,7 @@ both_engines! {
         let reader = v.token("read:payments/prod/**", minutes).await;
         v.get(KEYS, &reader).await.is_problem(403, "forbidden");
         let other = v.token("rotate,list:payments/test/**", minutes).await;
-        for verb in ["rotate", "rewrap"] {
+        for verb in ["rotate", "rewrap", "reencrypt"] {
             let path = format!("{KEYS}/{verb}");
             v.post(&path, json!({}), &lister).await.is_problem(403, "forbidden");
             v.audit().await.last_is("rotate", "payments/prod", "refused: forbidden");

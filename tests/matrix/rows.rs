@@ -57,6 +57,11 @@ impl Row {
         self.body == IMPORT
     }
 
+    /// Whether it is begun by one decision and ended by another, when there is nothing in between.
+    pub fn is_begun_apart(&self) -> bool {
+        self.imports() || self.route.ends_with("/reencrypt")
+    }
+
     /// What the scopes are asked for, where that is not what the record says.
     pub fn asked(&self) -> (&'static str, &'static str) {
         match self.kind {
@@ -126,6 +131,7 @@ pub static ROWS: &[Row] = &[
     row("GET /keys/{project}/{environment}",            "/keys/payments/aged",         "", Exact, ("list", "payments/aged"),   200),
     row("POST /keys/{project}/{environment}/rotate",    "/keys/payments/aged/rotate",  "", Exact, ("rotate", "payments/aged"), 200),
     row("POST /keys/{project}/{environment}/rewrap",    "/keys/payments/aged/rewrap",  "", Exact, ("rotate", "payments/aged"), 200),
+    row("POST /keys/{project}/{environment}/reencrypt", "/keys/payments/aged/reencrypt", "", Exact, ("rotate", "payments/aged"), 200),
     row("POST /keys/{project}/{environment}/destroy",   "/keys/payments/aged/destroy", TERM, Exact, ("destroy", "payments/aged"), 200),
 
     row("GET /tokens/self",     "/tokens/self",    "",    Anyone, ("list", "sys/tokens/self"), 200),

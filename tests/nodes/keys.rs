@@ -1,4 +1,5 @@
-//! Terms of an environment's key end on one node while another writes: no write is lost under a term that is gone.
+//! Terms of an environment's key end on one node while another writes: no write is lost under a term that is gone. And
+//! what a killed node has begun to encrypt anew, another one ends.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,6 +41,55 @@ async fn a_write_decided_under_a_term_that_is_destroyed_meanwhile_is_kept() {
     a.met("decided").await;
     cluster.bundle(&b).await;
     cluster.check().await;
+}
+
+/// Versions of each secret: together more than two decisions take.
+const VERSIONS: u32 = 15;
+const SECRETS: u32 = 30;
+
+on_both! {
+    async fn a_reencryption_whose_node_is_killed_goes_on(engine: Engine) {
+        let (cluster, a) = Cluster::with_one(engine).await;
+        let root = &cluster.root;
+        for version in 1..=VERSIONS {
+            for secret in 0..SECRETS {
+                cluster.set(&a, &format!("payments/prod/s{secret}"), format!("{secret}.{version}")).await;
+            }
+        }
+        let all = VERSIONS * SECRETS;
+        // It is begun, and one step of three is done.
+        a.arm("after commit=kill:1");
+        let reencrypt = format!("{KEYS}/reencrypt");
+        a.post(&reencrypt, json!({}), root).sent().await.expect_err("it is killed");
+        assert_eq!(a.ended().await.code, None);
+        a.met("after commit").await;
+        let other = match engine {
+            coffer::store::Engine::Postgres => "b",
+            coffer::store::Engine::Sqlite => "a",
+        };
+        let b = cluster.start(other).await;
+        let terms = b.get(KEYS, root).await.is(200).json()["terms"].clone();
+        let left = terms[0]["versions"].as_u64().expect("a number");
+        assert!(0 < left && left < u64::from(all), "{terms}");
+        // A rewrap would take old data keys for new ones.
+        b.post(&format!("{KEYS}/rewrap"), json!({}), root).await.is_problem(409, "reencrypting");
+        cluster.set(&b, "payments/prod/s0", "newer").await;
+        // Another term meanwhile is in nobody's way.
+        b.post(&format!("{KEYS}/rotate"), json!({}), root).await.is(200);
+        let terms = b.post(&reencrypt, json!({}), root).await.is(200).json()["terms"].clone();
+        assert_eq!(terms.as_array().map(Vec::len), Some(3), "it was not begun anew: {terms}");
+        assert_eq!([&terms[0]["versions"], &terms[2]["versions"]], [&json!(0), &json!(left)], "{terms}");
+        for version in 1..=VERSIONS {
+            for secret in 0..SECRETS {
+                let path = format!("/secrets/payments/prod/s{secret}?version={version}");
+                let read = b.get(&path, root).await.is(200).json();
+                assert_eq!(read["fields"]["v"], format!("{secret}.{version}"));
+            }
+        }
+        assert_eq!(cluster.value(&b, "payments/prod/s0").await, "newer");
+        assert_eq!(b.end().await.code, Some(0));
+        cluster.check().await;
+    }
 }
 
 /// Writes rising numbers until told to stop; what was written last.

@@ -1,5 +1,6 @@
 //! `coffer key`: the terms of an environment's key, and how many versions each protects.
-//! `rotate` makes a new term for new writes, `rewrap` moves the old data keys to it, `destroy` ends one that protects nothing.
+//! `rotate` makes a new term for new writes, `rewrap` moves the old data keys to it, `reencrypt` makes new ones,
+//! `destroy` ends a term that protects nothing.
 //!
 //! Invariant: every answer is the same census, so that progress can be seen.
 
@@ -11,8 +12,9 @@ use crate::output::Output;
 use crate::routes::Route;
 use crate::wire::Reply;
 use clap::{Args, Subcommand};
-use coffer_api::{DestroyTerm, Keys, Term};
+use coffer_api::{DestroyTerm, Keys, Term, TermState};
 use reqwest::Method;
+use std::io::IsTerminal as _;
 
 #[derive(Subcommand)]
 pub enum Key {
@@ -22,6 +24,8 @@ pub enum Key {
     Rotate(Place),
     /// Move what older terms protect to the current one.
     Rewrap(Place),
+    /// Encrypt every version anew, with a new data key and under a new term; asked again, it goes on where it stopped.
+    Reencrypt(Place),
     /// Destroy an older term that protects nothing any more, for good.
     Destroy(Destroy),
 }
@@ -51,7 +55,8 @@ impl Key {
         let reply = match &self {
             Self::List(place) => Client::from_environment()?.get(&place.route()?)?,
             Self::Rotate(place) => place.send("rotate")?,
-            Self::Rewrap(place) => place.send("rewrap")?,
+            Self::Rewrap(place) => place.send_watched("rewrap")?,
+            Self::Reencrypt(place) => place.send_watched("reencrypt")?,
             Self::Destroy(destroy) => destroy.send()?,
         };
         if output.is_json() {
@@ -85,6 +90,33 @@ impl Place {
         let route = self.route()?.part(verb);
         Client::from_environment()?.send_long(Method::POST, &route, None::<&()>)
     }
+}
+
+impl Place {
+    /// Says on a terminal how far it has come.
+    fn send_watched(&self, verb: &str) -> Result<Reply, Failure> {
+        if !std::io::stderr().is_terminal() {
+            return self.send(verb);
+        }
+        let place = self.route()?;
+        let route = place.clone().part(verb);
+        let show = |reply: &Reply| {
+            if let Some(line) = reply.parse::<Keys>().ok().as_ref().and_then(progress) {
+                eprint!("\r\x1b[K{line}");
+            }
+        };
+        let sent = Client::from_environment()?.send_watched(Method::POST, &route, &place, show);
+        eprint!("\r\x1b[K");
+        sent
+    }
+}
+
+/// How many versions are under the current term, of all.
+fn progress(keys: &Keys) -> Option<String> {
+    let all: u64 = keys.terms.iter().map(|term| term.versions).sum();
+    let mut current = keys.terms.iter();
+    let current = current.find(|term| term.state == TermState::Current)?;
+    Some(format!("{} of {all} versions", current.versions))
 }
 
 impl Destroy {

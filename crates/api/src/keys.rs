@@ -1,5 +1,5 @@
 //! The terms of an environment's key, and how many versions each still protects.
-//! `GET /keys/{p}/{e}`, `POST …/rotate`, `POST …/rewrap` and `POST …/destroy` all answer [`Keys`].
+//! `GET /keys/{p}/{e}`, `POST …/rotate`, `…/rewrap`, `…/reencrypt` and `…/destroy` all answer [`Keys`].
 //!
 //! Invariant: no key bytes, wrapped or not, cross the wire.
 

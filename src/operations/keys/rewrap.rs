@@ -46,7 +46,11 @@ impl Operation for RewrapKeys {
 
     async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<Rewrapped>, Refusal> {
         let place = view.place(&self.place).await?;
-        let rows = old_versions(view, &place).await?;
+        if place.environment.reencrypting.is_some() {
+            let sentence = "versions are being encrypted anew, which moves them as well: go on with `coffer key reencrypt`";
+            return Err(Refusal::Conflict("reencrypting", sentence.to_owned()));
+        }
+        let rows = old_versions(view, &place, place.environment.term).await?;
         if rows.is_empty() {
             let counts = view.count_versions_by_term(&place).await?;
             let census = Census::of(&self.place, place.terms(), &place.environment, &counts);
@@ -122,14 +126,18 @@ impl Step {
     }
 }
 
-/// Versions under older terms, as many as one decision takes.
-async fn old_versions(view: &View, place: &Place) -> Result<Vec<VersionRow>, Refusal> {
+/// Versions under terms before this one, as many as one decision takes.
+pub(super) async fn old_versions(
+    view: &View,
+    place: &Place,
+    term: u32,
+) -> Result<Vec<VersionRow>, Refusal> {
     let mut rows: Vec<VersionRow> = Vec::new();
     let mut bytes = 0;
     while rows.len() < MOVED_MAX && bytes < LOADED_BYTES_MAX {
         let after = rows.last().map(|row| row.id);
         let page = view
-            .list_versions_before_term(place, place.environment.term, after, LOADED_ROWS)
+            .list_versions_before_term(place, term, after, LOADED_ROWS)
             .await?;
         let last = page.len() < LOADED_ROWS as usize;
         bytes += page.iter().map(|row| row.sealed.len()).sum::<usize>();
@@ -143,7 +151,7 @@ async fn old_versions(view: &View, place: &Place) -> Result<Vec<VersionRow>, Ref
 
 /// The secrets and connections these versions belong to, each found once: each is a ref of the decision.
 /// A version without its owner's document is none of Coffer's doing, and is not thrown away on a database's word.
-async fn owners(
+pub(super) async fn owners(
     view: &View,
     place: &Place,
     rows: &[VersionRow],
