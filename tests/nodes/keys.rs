@@ -43,6 +43,43 @@ async fn a_write_decided_under_a_term_that_is_destroyed_meanwhile_is_kept() {
     cluster.check().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rewrap_decided_before_a_reencryption_moves_no_old_data_key() {
+    let (cluster, a, b) = Cluster::with_two().await;
+    let root = &cluster.root;
+    for secret in 0..6 {
+        cluster
+            .set(&a, &format!("payments/prod/s{secret}"), "1")
+            .await;
+    }
+    a.post(&format!("{KEYS}/rotate"), json!({}), root)
+        .await
+        .is(200);
+    cluster
+        .alter("CREATE SCHEMA kept; CREATE TABLE kept.version AS TABLE version")
+        .await;
+    a.arm("decided=stop");
+    let call = a.post(&format!("{KEYS}/rewrap"), json!({}), root);
+    let call = tokio::spawn(async move { call.await });
+    a.stopped().await;
+    b.post(&format!("{KEYS}/reencrypt"), json!({}), root)
+        .await
+        .is(200);
+    a.go_on();
+    let keys = call.await.expect("no panic").is(200).json();
+    let versions = |at: usize| keys["terms"][at]["versions"].clone();
+    assert_eq!([versions(0), versions(1), versions(2)], [0, 0, 6], "{keys}");
+    let same = "SELECT COUNT(*) FROM version v JOIN kept.version k
+        ON v.id = k.id OR v.sealed = k.sealed OR v.wrapped = k.wrapped";
+    assert_eq!(cluster.number(same).await, 0, "something is as it was");
+    for secret in 0..6 {
+        let secret = format!("payments/prod/s{secret}");
+        assert_eq!(cluster.value(&a, &secret).await, "1");
+    }
+    a.met("decided").await;
+    cluster.check().await;
+}
+
 /// Versions of each secret: together more than two decisions take.
 const VERSIONS: u32 = 15;
 const SECRETS: u32 = 30;
@@ -127,9 +164,11 @@ on_both! {
             tokio::spawn(write(Client::clone(node), root.clone(), name, Arc::clone(&done)))
         }).collect();
         for term in 1..=TERMS {
-            other.post(&format!("{KEYS}/rotate"), json!({}), root).await.is(200);
-            // What is old by now moves; nothing becomes old again.
-            other.post(&format!("{KEYS}/rewrap"), json!({}), root).await.is(200);
+            // Each of the two begins one term. What is old by then moves; nothing becomes old again.
+            let verbs: &[&str] = if term % 2 == 0 { &["reencrypt"] } else { &["rotate", "rewrap"] };
+            for verb in verbs {
+                other.post(&format!("{KEYS}/{verb}"), json!({}), root).await.is(200);
+            }
             other.post(&format!("{KEYS}/destroy"), json!({ "term": term }), root).await.is(200);
         }
         done.store(true, Ordering::SeqCst);

@@ -16,7 +16,7 @@ use coffer::operations::connections::{
     BeginImport, ConcludeRefresh, Concluded, GivenGrant, IntendRefresh, Intended, SendRefresh,
     Wanted,
 };
-use coffer::operations::keys::{DestroyTerm, RewrapKeys, RotateKey};
+use coffer::operations::keys::{DestroyTerm, ReencryptKeys, RewrapKeys, RotateKey};
 use coffer::operations::leases::TakeLease;
 use coffer::operations::places::{CreateEnvironment, CreateProject};
 use coffer::operations::rotations::{RotateNow, SetRotation};
@@ -186,11 +186,11 @@ async fn second_half(door: &Door, tokens: &Tokens) {
         term: 1,
     };
     done(door, root, destroy).await;
-    // One version stays under the older term.
+    // Only begun: one version stays under the older term.
     done(
         door,
         root,
-        RotateKey {
+        ReencryptKeys {
             place: place("p/f"),
         },
     )

@@ -90,9 +90,7 @@ impl Place {
         let route = self.route()?.part(verb);
         Client::from_environment()?.send_long(Method::POST, &route, None::<&()>)
     }
-}
 
-impl Place {
     /// Says on a terminal how far it has come.
     fn send_watched(&self, verb: &str) -> Result<Reply, Failure> {
         if !std::io::stderr().is_terminal() {
@@ -131,5 +129,27 @@ impl Destroy {
         let body = DestroyTerm { term: self.term };
         let route = Route::of_environment("keys", &environment).part("destroy");
         Client::from_environment()?.send(Method::POST, &route, Some(&body))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_counts_what_the_current_term_protects() {
+        let term = |term, state, versions| Term {
+            term,
+            state,
+            versions,
+        };
+        let terms = vec![
+            term(1, TermState::Destroyed, 0),
+            term(2, TermState::Retired, 30),
+            term(3, TermState::Current, 12),
+        ];
+        let environment = "a/b".to_owned();
+        let line = progress(&Keys { environment, terms });
+        assert_eq!(line.as_deref(), Some("12 of 42 versions"));
     }
 }
