@@ -21,6 +21,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 const OUTSIDE_REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
 /// For work that grows with an environment, such as a rewrap.
 const LONG_REQUEST_TIMEOUT: Duration = Duration::from_secs(600);
+/// How long is waited between two looks at how far such work has come, and for each of them.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// Reads under way at a time.
 const READS_MAX: usize = 8;
 
@@ -139,6 +141,30 @@ impl Client {
         body: Option<&impl Serialize>,
     ) -> Result<Reply, Failure> {
         self.send_within(LONG_REQUEST_TIMEOUT, method, route, body)
+    }
+
+    /// The same, and meanwhile this is read every second and shown; what cannot be read is not shown.
+    pub fn send_watched(
+        &self,
+        method: Method,
+        route: &Route,
+        watched: &Route,
+        mut show: impl FnMut(&Reply),
+    ) -> Result<Reply, Failure> {
+        let wire = &self.wire;
+        self.runtime.block_on(async {
+            let sent = wire.exchange(method, route, None, LONG_REQUEST_TIMEOUT);
+            let mut sent = std::pin::pin!(sent);
+            loop {
+                if let Ok(reply) = tokio::time::timeout(WATCH_EVERY, &mut sent).await {
+                    return reply;
+                }
+                let looked = wire.exchange(Method::GET, watched, None, WATCH_EVERY);
+                if let Ok(reply) = looked.await {
+                    show(&reply);
+                }
+            }
+        })
     }
 
     /// A write that the server makes a call of its own for, and answers after that.

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::facts::{Fact, KnownConnection, KnownSecret, KnownVersion};
 use super::sealing::{NewVersion, sealing};
-use super::{Cx, Place, documents};
+use super::{Cx, Owner, Place, documents};
 use crate::model::{
     Changes, Cluster, Connection, DocumentKind, DocumentRow, Environment, KeyRow, Principal,
     Project, Ref, Refusal, Secret, Token, VersionId, VersionRow,
@@ -165,6 +165,24 @@ impl<R> Decision<R> {
         Ok(decision)
     }
 
+    /// Puts the document of whoever owns rows that were sealed anew; it is loaded again when it is asked for.
+    ///
+    /// # Errors
+    /// Only if sealing fails.
+    pub(crate) fn put_owner(
+        self,
+        cx: &Cx<'_>,
+        place: &Place,
+        owner: &Owner,
+    ) -> Result<Self, Refusal> {
+        let row = match owner {
+            Owner::Secret(secret) => documents::secret(cx, place, secret),
+            Owner::Connection(connection) => documents::connection(cx, place, connection),
+        };
+        let at = Ref::secret(place.environment.id, owner.place().1);
+        Ok(self.put(row.map_err(sealing)?, [at]))
+    }
+
     /// Takes a connection's document away, and its rows.
     #[must_use]
     pub fn drop_connection(mut self, place: &Place, connection: &Connection) -> Self {
@@ -275,6 +293,15 @@ impl<R> Decision<R> {
     #[must_use]
     pub fn put_key(mut self, row: KeyRow) -> Self {
         self.changes.keys.push(row);
+        self.changes.touched.push(Ref::PLACES);
+        self
+    }
+
+    /// Takes the wrapped key of one term away for good. The environment's document, put beside it, says so.
+    #[must_use]
+    pub fn destroy_key(mut self, environment: &Environment, term: u32) -> Self {
+        let id = *environment.id.as_bytes();
+        self.changes.dead_terms.push((id, term));
         self.changes.touched.push(Ref::PLACES);
         self
     }

@@ -51,7 +51,7 @@ pub use found::{Founding, found};
 pub use log::{LogReader, LogRecord};
 pub use operation::{Access, Bearer, Caller, Cx, Operation};
 pub use request::{Credential, Request, RequestId};
-pub use sealing::{NewVersion, seal_row, seal_version};
+pub use sealing::{NewVersion, reseal_row, seal_row, seal_version};
 pub use shared::{Head, anchors};
 pub use spool::Spooled;
 pub use start::{StartError, Starting, start};

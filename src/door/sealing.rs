@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::facts::KnownVersion;
+use super::facts::{KnownVersion, known_version};
 use super::{Cx, Place};
 use crate::crypto::{CryptoError, Prepared, VersionContext};
 use crate::model::{
@@ -99,6 +99,23 @@ pub fn seal_row(
         sealed,
     };
     Ok((NewVersion { row, prepared }, named))
+}
+
+/// Seals what a row holds under a data key of its own and the current term, as another row of the same number.
+///
+/// # Errors
+/// The row is not the one that is named, or does not open.
+pub fn reseal_row(
+    cx: &Cx<'_>,
+    place: &Place,
+    owner: (SecretId, &SecretPath),
+    named: &SealedRow,
+    row: VersionRow,
+) -> Result<(VersionRow, SealedRow), Refusal> {
+    let known = known_version(place, owner, named, row).and_then(|known| known.open());
+    let fields = known.map_err(|_| Refusal::Tampered)?;
+    let (version, renamed) = seal_row(cx, place, owner, named.number, &fields)?;
+    Ok((version.into_row(), renamed))
 }
 
 /// What to do when a name or a document is past what an envelope takes: it cannot be, names are bounded when parsed.

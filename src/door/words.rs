@@ -5,7 +5,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::model::{Changes, DocumentKind, KeyRow};
+use crate::model::{Changes, DocumentKind, KeyKind, KeyRow};
 
 /// What a word speaks of.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -47,7 +47,8 @@ impl Subject {
     }
 }
 
-/// What these changes have a segment say. A version or a key that goes needs no word: its document no longer names it.
+/// What these changes have a segment say. A version that goes needs no word: its document no longer names it. Nor does a key
+/// that goes with its environment; one whose term is destroyed is spoken of as gone.
 pub(super) fn of(changes: &Changes) -> impl Iterator<Item = Spoken> {
     let put = changes
         .documents
@@ -65,15 +66,23 @@ pub(super) fn of(changes: &Changes) -> impl Iterator<Item = Spoken> {
         .keys
         .iter()
         .map(|row| (Subject::Key, id_of_key(row), digest(&row.wrapped)));
-    put.chain(gone).chain(versions).chain(keys)
+    let destroyed = changes.dead_terms.iter().map(|(environment, term)| {
+        let id = id_of_place(KeyKind::Environment, environment, *term);
+        (Subject::Key, id, GONE)
+    });
+    put.chain(gone).chain(versions).chain(keys).chain(destroyed)
 }
 
 /// The id that a key is spoken of by: its kind, environment and term, hashed.
 pub(super) fn id_of_key(row: &KeyRow) -> [u8; 16] {
+    id_of_place(row.kind, &row.environment, row.term)
+}
+
+fn id_of_place(kind: KeyKind, environment: &[u8; 16], term: u32) -> [u8; 16] {
     let hash = Sha256::new()
-        .chain_update([row.kind as u8])
-        .chain_update(row.environment)
-        .chain_update(row.term.to_be_bytes())
+        .chain_update([kind as u8])
+        .chain_update(environment)
+        .chain_update(term.to_be_bytes())
         .finalize();
     let mut id = [0; 16];
     id.copy_from_slice(&hash[..16]);

@@ -1,5 +1,5 @@
-//! An environment's key over HTTP: its census, a new term, and old versions moved to it.
-//! A rewrap is many decisions, each with its record; the client waits for the last one and gets the census.
+//! An environment's key over HTTP: its census, a new term, old versions moved to it, and an old term destroyed.
+//! A rewrap or a reencryption is many decisions, each with its record; the client waits for the last one and gets the census.
 //!
 //! Invariant: no key bytes, wrapped or not, are in an answer.
 
@@ -10,7 +10,8 @@ use super::limits::EMPTY_BODY_BYTES_MAX;
 use super::reply::Reply;
 use crate::model::Refusal;
 use crate::operations::keys::{
-    Census, ListKeys, RewrapKeys, Rewrapped, RotateKey, TermFacts, TermState,
+    Census, DestroyTerm, ListKeys, ReencryptKeys, Reencrypted, RewrapKeys, Rewrapped, RotateKey,
+    TermFacts, TermState,
 };
 
 impl Endpoint for ListKeys {
@@ -40,6 +41,22 @@ impl Endpoint for RotateKey {
     }
 }
 
+impl Endpoint for DestroyTerm {
+    const BODY_BYTES_MAX: usize = EMPTY_BODY_BYTES_MAX;
+
+    fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {
+        let body: api::DestroyTerm = asked.body()?;
+        Ok(Self {
+            place: asked.environment()?,
+            term: body.term,
+        })
+    }
+
+    async fn reply(reply: Census, answered: &Answered<'_>) -> Result<Reply, Refusal> {
+        Ok(answered.json(&shown(reply)))
+    }
+}
+
 impl Endpoint for RewrapKeys {
     const BODY_BYTES_MAX: usize = EMPTY_BODY_BYTES_MAX;
 
@@ -59,6 +76,29 @@ impl Endpoint for RewrapKeys {
         let census = reply
             .census
             .ok_or(Refusal::Unavailable("the rewrap has not ended"))?;
+        Ok(answered.json(&shown(census)))
+    }
+}
+
+impl Endpoint for ReencryptKeys {
+    const BODY_BYTES_MAX: usize = EMPTY_BODY_BYTES_MAX;
+
+    fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {
+        asked.no_parameters()?;
+        Ok(Self {
+            place: asked.environment()?,
+        })
+    }
+
+    /// The first step begins, the last one finds nothing left, and counts.
+    fn again(reply: &Reencrypted) -> bool {
+        reply.census.is_none()
+    }
+
+    async fn reply(reply: Reencrypted, answered: &Answered<'_>) -> Result<Reply, Refusal> {
+        let census = reply
+            .census
+            .ok_or(Refusal::Unavailable("the reencryption has not ended"))?;
         Ok(answered.json(&shown(census)))
     }
 }

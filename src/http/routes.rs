@@ -16,7 +16,7 @@ use crate::operations::audit::{BundleLog, ExportLog, ReadHeads, ReadRecords, Rea
 use crate::operations::connections::{
     DeleteConnection, ImportConnection, ListConnections, ReadAccessToken,
 };
-use crate::operations::keys::{ListKeys, RewrapKeys, RotateKey};
+use crate::operations::keys::{DestroyTerm, ListKeys, ReencryptKeys, RewrapKeys, RotateKey};
 use crate::operations::places::{
     CreateEnvironment, CreateProject, DeleteEnvironment, DeleteProject, ListEnvironments,
     ListProjects, ReadProject,
@@ -60,6 +60,8 @@ pub static ROUTES: &[Route] = &[
     get::<ListKeys>             ("/keys/{project}/{environment}"),
     post::<RotateKey>           ("/keys/{project}/{environment}/rotate"),
     post::<RewrapKeys>          ("/keys/{project}/{environment}/rewrap"),
+    post::<ReencryptKeys>       ("/keys/{project}/{environment}/reencrypt"),
+    post::<DestroyTerm>         ("/keys/{project}/{environment}/destroy"),
 
     get::<ReadOwnToken>         ("/tokens/self"),
     get::<ListTokens>           ("/tokens"),
@@ -260,10 +262,10 @@ mod tests {
             .iter()
             .map(|route| format!("{} {}", route.method, route.pattern))
             .collect();
-        assert_eq!(lines.len(), 35);
+        assert_eq!(lines.len(), 37);
         lines.sort();
         lines.dedup();
-        assert_eq!(lines.len(), 35, "a route stands twice");
+        assert_eq!(lines.len(), 37, "a route stands twice");
         assert!(
             ROUTES
                 .iter()

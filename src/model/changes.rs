@@ -20,6 +20,8 @@ pub struct Changes {
     pub keys: Vec<KeyRow>,
     /// Environments whose keys are taken away.
     pub dead_keys: Vec<[u8; 16]>,
+    /// Terms of environments whose keys are destroyed.
+    pub dead_terms: Vec<([u8; 16], u32)>,
     /// A stream that begins.
     pub stream: Option<Box<StreamRow>>,
     /// The refs touched.
@@ -35,6 +37,7 @@ impl Changes {
             && self.dead_versions.is_empty()
             && self.keys.is_empty()
             && self.dead_keys.is_empty()
+            && self.dead_terms.is_empty()
             && self.stream.is_none()
     }
 }
@@ -52,12 +55,17 @@ impl Changes {
             !later.versions.iter().any(|newer| newer.id == row.id)
                 && !later.dead_versions.contains(&row.id)
         });
+        self.keys.retain(|row| {
+            !later.dead_keys.contains(&row.environment)
+                && !later.dead_terms.contains(&(row.environment, row.term))
+        });
         self.documents.extend_from_slice(&later.documents);
         self.dead_documents.extend_from_slice(&later.dead_documents);
         self.versions.extend_from_slice(&later.versions);
         self.dead_versions.extend_from_slice(&later.dead_versions);
         self.keys.extend_from_slice(&later.keys);
         self.dead_keys.extend_from_slice(&later.dead_keys);
+        self.dead_terms.extend_from_slice(&later.dead_terms);
         if later.stream.is_some() {
             self.stream.clone_from(&later.stream);
         }

@@ -213,6 +213,15 @@ impl Connection {
         std::iter::once(&self.kept).chain(served)
     }
 
+    /// Names another row in the place of this one.
+    pub fn replace_row(&mut self, old: VersionId, new: &SealedRow) {
+        let served = self.tokens.as_mut().map(|tokens| &mut tokens.row);
+        let mut rows = std::iter::once(&mut self.kept).chain(served);
+        if let Some(row) = rows.find(|row| row.id == old) {
+            row.clone_from(new);
+        }
+    }
+
     /// Whether the token that is served serves who asks for `min_ttl` of life at `now`, having begun to ask at `since`.
     /// One that was refreshed since then is served as it is: there is no better.
     pub fn serves(&self, now: Timestamp, since: Timestamp, min_ttl: Ttl) -> bool {

@@ -33,6 +33,19 @@ pub struct Environment {
     pub created_at: Timestamp,
     /// The term that new data keys are wrapped under.
     pub term: u32,
+    /// Terms whose keys were destroyed, oldest first: none of them is believed again, whoever puts its row back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub destroyed: Vec<u32>,
+    /// While every version gets a new data key: the term with which that began. What an older one wraps is still to be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reencrypting: Option<u32>,
+}
+
+impl Environment {
+    /// Whether this term's key was destroyed.
+    pub fn has_destroyed(&self, term: u32) -> bool {
+        self.destroyed.binary_search(&term).is_ok()
+    }
 }
 
 /// The cluster's sealed document.

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{FieldName, RotationPolicy, SecretId, SecretPath, Timestamp, VersionId};
+use super::{FieldName, RotationPolicy, SealedRow, SecretId, SecretPath, Timestamp, VersionId};
 
 /// Where a version is in its life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -127,6 +127,14 @@ impl Secret {
     pub fn living_version(&self, id: VersionId) -> Option<&VersionEntry> {
         let mut living = self.versions.iter();
         living.find(|version| version.id == id && version.state != State::Destroyed)
+    }
+
+    /// Names another row as that of the version whose row this was.
+    pub fn replace_row(&mut self, old: VersionId, new: &SealedRow) {
+        let mut versions = self.versions.iter_mut();
+        if let Some(version) = versions.find(|version| version.id == old) {
+            (version.id, version.digest) = (new.id, new.digest);
+        }
     }
 
     /// The number that the next version gets.

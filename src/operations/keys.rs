@@ -1,26 +1,24 @@
-//! The terms of an environment's key: counted, begun anew, and old versions moved to the newest.
-//! Rotating touches no version; rewrapping moves wrapped data keys and touches no value.
+//! The terms of an environment's key: counted, begun anew, and destroyed. Old versions move to the newest in
+//! `rewrap.rs`, and are sealed anew in `reencrypt.rs`; nothing here touches a version.
 //!
-//! Invariant: a version leaves its term only into the newest one, or because its document no longer lists it.
+//! Invariant: a term that wraps anything, or that new data keys are wrapped under, is not destroyed.
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+mod reencrypt;
+mod rewrap;
+
+use std::collections::BTreeMap;
+
+pub use reencrypt::{ReencryptKeys, Reencrypted};
+pub use rewrap::{RewrapKeys, Rewrapped};
 
 use super::places::new_key;
-use crate::crypto::VersionContext;
-use crate::door::{Cx, Decision, Operation, Owner, Place, View};
-use crate::model::{
-    Action, Environment, EnvironmentName, Ref, Refusal, Resource, SecretId, VersionId, VersionRow,
-};
+use crate::door::{Cx, Decision, Operation, Place, View};
+use crate::model::{Action, Environment, EnvironmentName, Refusal, Resource};
 
 /// Terms that one environment may have: each is a key in locked memory.
 const TERMS_MAX: usize = 1_000;
-/// Versions that one decision moves; with a ref each, well below the thousand of a decision.
-const MOVED_MAX: usize = 200;
-/// Sealed bytes that one decision loads, about; the next begins behind them.
-const LOADED_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// Versions loaded at a time, so that the bound above is not passed by much.
-const LOADED_ROWS: u32 = 20;
+/// Terms that one environment may have had: its document lists those that were destroyed.
+const TERMS_EVER_MAX: u32 = 10_000;
 
 /// How many versions each term still protects.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -73,7 +71,7 @@ impl Operation for ListKeys {
         Ok(Decision::new(Census::of(
             &self.place,
             place.terms(),
-            place.environment.term,
+            &place.environment,
             &counts,
         )))
     }
@@ -96,17 +94,9 @@ impl Operation for RotateKey {
     async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<Census>, Refusal> {
         let place = view.place(&self.place).await?;
         let counts = view.count_versions_by_term(&place).await?;
-        if place.terms().count() >= TERMS_MAX {
-            let sentence = format!("an environment's key has at most {TERMS_MAX} terms");
-            return Err(Refusal::Conflict("too-many-terms", sentence));
-        }
-        let newest = place.terms().max().unwrap_or(0).max(place.environment.term);
-        let term = newest.checked_add(1).ok_or(Refusal::Tampered)?;
-        let environment = Environment {
-            term,
-            ..place.environment.clone()
-        };
-        let census = Census::of(&self.place, place.terms().chain([term]), term, &counts);
+        let environment = with_new_term(&place)?;
+        let terms = place.terms().chain([environment.term]);
+        let census = Census::of(&self.place, terms, &environment, &counts);
         let decision = Decision::new(census)
             .say("coffer.keys", "rotate")
             .put_environment(cx, &environment)?;
@@ -114,143 +104,68 @@ impl Operation for RotateKey {
     }
 }
 
-/// `POST /keys/{p}/{e}/rewrap`, one step of it: to be asked again until nothing is left.
-pub struct RewrapKeys {
+/// The environment with another term as its current one, which has no key yet.
+fn with_new_term(place: &Place) -> Result<Environment, Refusal> {
+    let newest = place.terms().max().unwrap_or(0).max(place.environment.term);
+    let max = if place.terms().count() >= TERMS_MAX {
+        format!("an environment's key has at most {TERMS_MAX} terms: destroy old ones first")
+    } else if newest >= TERMS_EVER_MAX {
+        format!("an environment's key has at most {TERMS_EVER_MAX} terms in its life")
+    } else {
+        return Ok(Environment {
+            term: newest + 1,
+            ..place.environment.clone()
+        });
+    };
+    Err(Refusal::Conflict("too-many-terms", max))
+}
+
+/// `POST /keys/{p}/{e}/destroy`
+pub struct DestroyTerm {
     /// Which environment.
     pub place: EnvironmentName,
+    /// Which term of its key.
+    pub term: u32,
 }
 
-/// What one step did.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Rewrapped {
-    /// Versions that are under the newest term now.
-    pub moved: u64,
-    /// Versions that their documents no longer list, and that are gone now.
-    pub dropped: u64,
-    /// The census, from the step that found nothing to do; without it there may be more.
-    pub census: Option<Census>,
-}
-
-impl Operation for RewrapKeys {
-    const ACTION: Action = Action::Rotate;
-    type Reply = Rewrapped;
+impl Operation for DestroyTerm {
+    const ACTION: Action = Action::Destroy;
+    type Reply = Census;
 
     fn resource(&self) -> Resource<'_> {
         Resource::Environment(&self.place)
     }
 
-    async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<Rewrapped>, Refusal> {
+    /// A count of zero stays true: nothing is wrapped under a term that is not the current one (who decides so has relied
+    /// on the places, which a new term touches), and no term becomes current again. The places come first here, so the
+    /// term was old already when its versions were counted.
+    async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<Census>, Refusal> {
         let place = view.place(&self.place).await?;
-        let rows = old_versions(view, &place).await?;
-        if rows.is_empty() {
-            let counts = view.count_versions_by_term(&place).await?;
-            let term = place.environment.term;
-            let census = Some(Census::of(&self.place, place.terms(), term, &counts));
-            return Ok(Decision::new(Rewrapped {
-                moved: 0,
-                dropped: 0,
-                census,
-            }));
+        let counts = view.count_versions_by_term(&place).await?;
+        if place.environment.has_destroyed(self.term) || place.key(self.term).is_none() {
+            return Err(Refusal::NotFound);
         }
-        let owners = owners(view, &place, &rows).await?;
-        let mut steps = Vec::with_capacity(rows.len());
-        for row in rows {
-            let owner = owners.get(&row.secret).ok_or(Refusal::Tampered)?;
-            steps.push(Step::of(cx, &place, owner, row)?);
+        if self.term == place.environment.term {
+            let sentence = "new versions are protected by this term: begin another with `coffer key rotate` first";
+            return Err(Refusal::Conflict("term-current", sentence.to_owned()));
         }
-        let moved = steps
-            .iter()
-            .filter(|step| matches!(step, Step::Move(_)))
-            .count() as u64;
-        let reply = Rewrapped {
-            moved,
-            dropped: steps.len() as u64 - moved,
-            census: None,
-        };
-        let touched = owners
-            .values()
-            .map(|owner| Ref::secret(place.environment.id, owner.place().1));
-        let decision = touched.fold(
-            Decision::new(reply).say("coffer.keys", "rewrap"),
-            Decision::touch,
-        );
-        Ok(steps
-            .into_iter()
-            .fold(decision, |decision, step| step.take(decision)))
-    }
-}
-
-/// What becomes of one version.
-enum Step {
-    Move(VersionRow),
-    Drop(VersionId),
-}
-
-impl Step {
-    fn of(cx: &Cx<'_>, place: &Place, owner: &Owner, row: VersionRow) -> Result<Self, Refusal> {
-        let Some(named) = owner.names(row.id) else {
-            return Ok(Self::Drop(row.id));
-        };
-        let old = place.key(row.term).ok_or(Refusal::Tampered)?;
-        let new = place.current_key().ok_or(Refusal::Tampered)?;
-        let (id, path) = owner.place();
-        let context = VersionContext {
-            secret: id,
-            path: path.as_str(),
-            version: named.number,
-        };
-        let wrapped = new
-            .rewrap(cx.entropy, old, &context, &row.wrapped)
-            .map_err(|_| Refusal::Tampered)?;
-        Ok(Self::Move(VersionRow {
-            term: new.term(),
-            wrapped,
-            ..row
-        }))
-    }
-
-    fn take<R>(self, decision: Decision<R>) -> Decision<R> {
-        match self {
-            Self::Move(row) => decision.put_version(row),
-            Self::Drop(id) => decision.drop_versions([id]),
+        if let Some((_, versions)) = counts.iter().find(|(term, _)| *term == self.term) {
+            let sentence = format!(
+                "versions of secrets or connections are still protected by this term ({versions}): move them with `coffer key rewrap`, and destroy or remove the rest"
+            );
+            return Err(Refusal::Conflict("term-in-use", sentence));
         }
+        let mut environment = place.environment.clone();
+        environment.destroyed.push(self.term);
+        environment.destroyed.sort_unstable();
+        let terms = place.terms().filter(|term| *term != self.term);
+        let census = Census::of(&self.place, terms, &environment, &counts);
+        let decision = Decision::new(census)
+            .say("coffer.keys", "destroy")
+            .say("coffer.term", self.term)
+            .put_environment(cx, &environment)?;
+        Ok(decision.destroy_key(&environment, self.term))
     }
-}
-
-/// Versions under older terms, as many as one decision takes.
-async fn old_versions(view: &View, place: &Place) -> Result<Vec<VersionRow>, Refusal> {
-    let mut rows: Vec<VersionRow> = Vec::new();
-    let mut bytes = 0;
-    while rows.len() < MOVED_MAX && bytes < LOADED_BYTES_MAX {
-        let after = rows.last().map(|row| row.id);
-        let page = view
-            .list_versions_before_term(place, place.environment.term, after, LOADED_ROWS)
-            .await?;
-        let last = page.len() < LOADED_ROWS as usize;
-        bytes += page.iter().map(|row| row.sealed.len()).sum::<usize>();
-        rows.extend(page);
-        if last {
-            break;
-        }
-    }
-    Ok(rows)
-}
-
-/// The secrets and connections these versions belong to, each found once: each is a ref of the decision.
-/// A version without its owner's document is none of Coffer's doing, and is not thrown away on a database's word.
-async fn owners(
-    view: &View,
-    place: &Place,
-    rows: &[VersionRow],
-) -> Result<HashMap<SecretId, Owner>, Refusal> {
-    let mut owners = HashMap::new();
-    for row in rows {
-        if let Entry::Vacant(slot) = owners.entry(row.secret) {
-            let found = view.find_owner(place, row.secret).await?;
-            slot.insert(found.ok_or(Refusal::Tampered)?);
-        }
-    }
-    Ok(owners)
 }
 
 impl Census {
@@ -258,32 +173,31 @@ impl Census {
     fn of(
         place: &EnvironmentName,
         terms: impl Iterator<Item = u32>,
-        current: u32,
+        environment: &Environment,
         counts: &[(u32, u64)],
     ) -> Self {
-        let mut known: BTreeMap<u32, TermFacts> = BTreeMap::new();
-        for term in terms {
-            let state = if term == current {
+        let facts = |term, state| TermFacts {
+            term,
+            state,
+            versions: 0,
+        };
+        let destroyed = |term| facts(term, TermState::Destroyed);
+        let gone = environment.destroyed.iter().copied();
+        let mut known: BTreeMap<u32, TermFacts> =
+            gone.map(|term| (term, destroyed(term))).collect();
+        known.extend(terms.map(|term| {
+            let state = if term == environment.term {
                 TermState::Current
             } else {
                 TermState::Retired
             };
-            known.insert(
-                term,
-                TermFacts {
-                    term,
-                    state,
-                    versions: 0,
-                },
-            );
-        }
+            (term, facts(term, state))
+        }));
         for (term, versions) in counts {
-            let destroyed = TermFacts {
-                term: *term,
-                state: TermState::Destroyed,
-                versions: 0,
-            };
-            known.entry(*term).or_insert(destroyed).versions = *versions;
+            known
+                .entry(*term)
+                .or_insert_with(|| destroyed(*term))
+                .versions = *versions;
         }
         Self {
             environment: place.clone(),
@@ -295,6 +209,7 @@ impl Census {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{EnvironmentId, ProjectId, Timestamp};
 
     #[test]
     fn a_census_names_every_term_once() {
@@ -302,7 +217,17 @@ mod tests {
             project: "p".parse().expect("a name"),
             environment: "e".parse().expect("a name"),
         };
-        let census = Census::of(&place, [1, 2, 3].into_iter(), 3, &[(1, 4), (3, 1), (9, 2)]);
+        let environment = Environment {
+            id: EnvironmentId::from_bytes([1; 16]),
+            project: ProjectId::from_bytes([2; 16]),
+            name: place.environment.clone(),
+            created_at: Timestamp::from_micros(0),
+            term: 4,
+            destroyed: vec![2],
+            reencrypting: None,
+        };
+        let counts = [(1, 4), (4, 1), (9, 2)];
+        let census = Census::of(&place, [1, 3, 4].into_iter(), &environment, &counts);
         let facts: Vec<_> = census
             .terms
             .iter()
@@ -312,8 +237,9 @@ mod tests {
             facts,
             [
                 (1, TermState::Retired, 4),
-                (2, TermState::Retired, 0),
-                (3, TermState::Current, 1),
+                (2, TermState::Destroyed, 0),
+                (3, TermState::Retired, 0),
+                (4, TermState::Current, 1),
                 (9, TermState::Destroyed, 2)
             ]
         );

@@ -169,6 +169,8 @@ impl Operation for CreateEnvironment {
             name: self.name.environment.clone(),
             created_at: cx.now,
             term: FIRST_TERM,
+            destroyed: Vec::new(),
+            reencrypting: None,
         };
         let reply = PlaceFacts {
             name: environment.name.clone(),

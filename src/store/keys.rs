@@ -74,6 +74,27 @@ impl Connection {
         );
         Ok(())
     }
+
+    /// Every key that is to go was there: one that stays behind a trigger or a rule must not be told as destroyed.
+    pub(super) async fn delete_terms(
+        &mut self,
+        terms: &[([u8; 16], u32)],
+    ) -> Result<(), StoreError> {
+        let changed = run_many!(
+            self,
+            DELETE_TERMS,
+            terms,
+            |term| KeyKind::Environment as i64,
+            &term.0[..],
+            i64::from(term.1)
+        );
+        if usize::try_from(changed) == Ok(terms.len()) {
+            return Ok(());
+        }
+        Err(StoreError::Broken(
+            "it did not take away every key that was to go".to_owned(),
+        ))
+    }
 }
 
 pub(super) const INSERT: Many = Many {
@@ -86,6 +107,13 @@ pub(super) const INSERT: Many = Many {
 pub(super) const DELETE: Many = Many {
     before: "DELETE FROM wrapped_key WHERE ",
     row: "(kind = ? AND environment = ?)",
+    between: " OR ",
+    after: "",
+};
+
+pub(super) const DELETE_TERMS: Many = Many {
+    before: "DELETE FROM wrapped_key WHERE ",
+    row: "(kind = ? AND environment = ? AND term = ?)",
     between: " OR ",
     after: "",
 };

@@ -188,6 +188,7 @@ impl Writer {
         connection.delete_documents(&changes.dead_documents).await?;
         connection.delete_versions(&changes.dead_versions).await?;
         connection.delete_keys(&changes.dead_keys).await?;
+        connection.delete_terms(&changes.dead_terms).await?;
         connection.insert_documents(&changes.documents).await?;
         connection.insert_versions(&changes.versions).await?;
         connection.insert_keys(&changes.keys).await?;

@@ -95,7 +95,7 @@ both_engines! {
             let scopes: Vec<String> = scopes.map(|resource| format!("{other}:{resource}")).collect();
             cells.push((*row, absent, v.token(&scopes.join(" "), HOUR).await));
         }
-        assert_eq!(cells.len(), 24);
+        assert_eq!(cells.len(), 26);
         unchanged!(v, {
             for (row, absent, forbidden) in &cells {
                 for (token, status) in [(&hidden, 404), (forbidden, 403)] {

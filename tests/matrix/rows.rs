@@ -57,6 +57,11 @@ impl Row {
         self.body == IMPORT
     }
 
+    /// Whether it is begun by one decision and ended by another, when there is nothing in between.
+    pub fn is_begun_apart(&self) -> bool {
+        self.imports() || self.route.ends_with("/reencrypt")
+    }
+
     /// What the scopes are asked for, where that is not what the record says.
     pub fn asked(&self) -> (&'static str, &'static str) {
         match self.kind {
@@ -86,6 +91,8 @@ const fn row(
 }
 
 const FIELDS: &str = r#"{"fields":{"value":"1"}}"#;
+/// The one that the row before it leaves behind.
+const TERM: &str = r#"{"term":1}"#;
 const IMPORT: &str = "{import}";
 const TOKEN: &str = r#"{"scopes":["read:payments/prod/given"],"ttl":60}"#;
 
@@ -124,6 +131,8 @@ pub static ROWS: &[Row] = &[
     row("GET /keys/{project}/{environment}",            "/keys/payments/aged",         "", Exact, ("list", "payments/aged"),   200),
     row("POST /keys/{project}/{environment}/rotate",    "/keys/payments/aged/rotate",  "", Exact, ("rotate", "payments/aged"), 200),
     row("POST /keys/{project}/{environment}/rewrap",    "/keys/payments/aged/rewrap",  "", Exact, ("rotate", "payments/aged"), 200),
+    row("POST /keys/{project}/{environment}/reencrypt", "/keys/payments/aged/reencrypt", "", Exact, ("rotate", "payments/aged"), 200),
+    row("POST /keys/{project}/{environment}/destroy",   "/keys/payments/aged/destroy", TERM, Exact, ("destroy", "payments/aged"), 200),
 
     row("GET /tokens/self",     "/tokens/self",    "",    Anyone, ("list", "sys/tokens/self"), 200),
     row("GET /tokens",          "/tokens",         "",    Anyone, ("manage", "sys/tokens"),    200),

@@ -44,9 +44,11 @@ impl Line {
             ))
         };
         let mut lines = vec![of(principal, token, expected.status)];
-        if row.imports() && code == "ok" {
-            // It is begun by the caller, and sent and concluded by the system.
+        if row.is_begun_apart() && code == "ok" {
             lines.push(of(principal, token, 202));
+        }
+        if row.imports() && code == "ok" {
+            // In between it is sent and concluded by the system.
             lines.extend([200, 200].map(|status| of("system/refresher", "-", status)));
         }
         lines

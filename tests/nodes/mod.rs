@@ -11,6 +11,7 @@ mod connections;
 mod export;
 mod history;
 mod interleaved;
+mod keys;
 mod places;
 mod revoked;
 mod rotation;

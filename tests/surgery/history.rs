@@ -16,7 +16,7 @@ use coffer::operations::connections::{
     BeginImport, ConcludeRefresh, Concluded, GivenGrant, IntendRefresh, Intended, SendRefresh,
     Wanted,
 };
-use coffer::operations::keys::{RewrapKeys, RotateKey};
+use coffer::operations::keys::{DestroyTerm, ReencryptKeys, RewrapKeys, RotateKey};
 use coffer::operations::leases::TakeLease;
 use coffer::operations::places::{CreateEnvironment, CreateProject};
 use coffer::operations::rotations::{RotateNow, SetRotation};
@@ -177,11 +177,20 @@ async fn second_half(door: &Door, tokens: &Tokens) {
         )
         .await;
     }
-    // One version stays under the older term.
+    // Here the older term ends.
+    let at = || place("q/e");
+    done(door, root, RotateKey { place: at() }).await;
+    done(door, root, RewrapKeys { place: at() }).await;
+    let destroy = DestroyTerm {
+        place: at(),
+        term: 1,
+    };
+    done(door, root, destroy).await;
+    // Only begun: one version stays under the older term.
     done(
         door,
         root,
-        RotateKey {
+        ReencryptKeys {
             place: place("p/f"),
         },
     )

@@ -6,6 +6,7 @@
 
 mod columns;
 mod damages;
+mod destroyed;
 mod ground;
 mod history;
 mod questions;

@@ -1,4 +1,4 @@
-//! A legitimate rotation and rewrap of an environment's key while others read: no read takes it for tampering.
+//! A legitimate rotation, rewrap and reencryption of an environment's key while others read: no read takes it for tampering.
 //!
 //! Invariant: every read is answered with the value, and `check` finds nothing afterwards.
 
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use tokio::task::JoinSet;
 
 use coffer::door::Door;
-use coffer::operations::keys::{RewrapKeys, RotateKey};
+use coffer::operations::keys::{ReencryptKeys, RewrapKeys, RotateKey};
 use coffer::operations::places::{CreateEnvironment, CreateProject};
 use coffer::operations::secrets::{ReadReply, ReadSecret, Which};
 use coffer::store::Engine;
@@ -78,7 +78,7 @@ async fn read_through_rewraps(engine: Engine) {
             }
         });
     }
-    let mut moved = 0;
+    let (mut moved, mut renewed) = (0, 0);
     for _ in 0..ROTATIONS {
         run(
             &one,
@@ -104,12 +104,22 @@ async fn read_through_rewraps(engine: Engine) {
                 break;
             }
         }
+        loop {
+            let place = place("p/e");
+            let step = run(&one, &root, ReencryptKeys { place }).await;
+            let step = step.expect("a step");
+            renewed += step.renewed;
+            if step.census.is_some() {
+                break;
+            }
+        }
     }
     done.store(true, Ordering::Release);
     while let Some(ended) = readers.join_next().await {
         ended.expect("every read is answered");
     }
     assert_eq!(moved, u64::from(SECRETS * ROTATIONS));
+    assert_eq!(renewed, moved);
     assert!(
         read.load(Ordering::Acquire) > READERS,
         "nothing was read meanwhile"

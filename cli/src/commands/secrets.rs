@@ -280,7 +280,7 @@ impl Destroy {
 }
 
 /// Asks on standard error and takes a line of standard input: `y` or `yes` goes on.
-fn confirm(question: &str) -> Result<(), Failure> {
+pub fn confirm(question: &str) -> Result<(), Failure> {
     let mut stderr = std::io::stderr();
     // If the question cannot be seen, the answer will not be yes.
     let _ = write!(stderr, "{question} [y/N] ").and_then(|()| stderr.flush());

@@ -191,6 +191,10 @@ fn values_are_bounded_and_prompts_need_a_terminal() {
     ready(&["destroy", "a/b/c", "--version", "1"])
         .run()
         .exits(5);
+    let key = ["key", "destroy", "a/b", "--term", "1"];
+    ready(&key).run().exits(2).says("--yes");
+    ready(&key).stdin(b"yes\n").run().exits(5);
+    ready(&["key", "destroy", "a/b", "--yes"]).run().exits(2);
     ready(&["token", "revoke", "-"]).stdin(b"").run().exits(2);
 }
 

@@ -125,6 +125,16 @@ fn each_command_sends_what_the_routes_say() {
             "",
         ),
         (
+            &["key", "reencrypt", "a/b"],
+            "POST /api/v1/keys/a/b/reencrypt",
+            "",
+        ),
+        (
+            &["key", "destroy", "a/b", "--term", "3", "--yes"],
+            "POST /api/v1/keys/a/b/destroy",
+            r#"{"term":3}"#,
+        ),
+        (
             &[
                 "rotation",
                 "set",

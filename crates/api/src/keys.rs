@@ -1,5 +1,5 @@
 //! The terms of an environment's key, and how many versions each still protects.
-//! `GET /keys/{p}/{e}`, `POST …/rotate` and `POST …/rewrap` all answer [`Keys`].
+//! `GET /keys/{p}/{e}`, `POST …/rotate`, `…/rewrap`, `…/reencrypt` and `…/destroy` all answer [`Keys`].
 //!
 //! Invariant: no key bytes, wrapped or not, cross the wire.
 
@@ -12,6 +12,14 @@ pub struct Keys {
     pub environment: String,
     /// One a term, oldest first.
     pub terms: Vec<Term>,
+}
+
+/// `POST /keys/{p}/{e}/destroy`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DestroyTerm {
+    /// Which term: an older one that protects nothing any more.
+    pub term: u32,
 }
 
 /// One term of an environment's key.

@@ -23,7 +23,7 @@ pub use body::{BodyError, parse_body};
 pub use connections::{
     AccessToken, ClientAuth, Connection, ConnectionList, ConnectionState, ImportConnection,
 };
-pub use keys::{Keys, Term, TermState};
+pub use keys::{DestroyTerm, Keys, Term, TermState};
 pub use places::{CreatePlace, Environments, Place, Projects};
 pub use problem::{PROBLEM_JSON, Problem};
 pub use rotations::{Rotation, SetRotation};

@@ -1,5 +1,5 @@
 //! The wrapped keys: each opens as what it is kept for, belongs to an environment that has a document, and is the one that
-//! the log last recorded; no term is missing.
+//! the log last recorded; no term is missing but those that were destroyed, and none of these is there.
 //!
 //! Invariant: a key that nothing names is named here, as one that does not open is.
 
@@ -47,9 +47,9 @@ impl Check<'_> {
         }
         for place in places.opened.environments() {
             let id = *place.environment.id.as_bytes();
-            for term in
-                (1..=place.environment.term).filter(|term| !held(KeyKind::Environment, id, *term))
-            {
+            let kept =
+                (1..=place.environment.term).filter(|term| !place.environment.has_destroyed(*term));
+            for term in kept.filter(|term| !held(KeyKind::Environment, id, *term)) {
                 self.say(format!(
                     "wrapped key environment {term} of {}: it is gone",
                     hex(&id)
@@ -68,6 +68,7 @@ impl Check<'_> {
             return Some("no environment has it");
         }
         let environment = EnvironmentId::from_bytes(row.environment);
+        let destroyed = |place: &Place| place.environment.has_destroyed(row.term);
         let opens = |place: &Place| {
             row.term <= place.environment.term
                 && self
@@ -77,6 +78,7 @@ impl Check<'_> {
         };
         // An environment that does not open for want of another key is named by itself.
         match places.opened.place_of(environment) {
+            Some(place) if destroyed(place) => Some("its term was destroyed"),
             Some(place) if !opens(place) => Some("it does not open there"),
             _ => None,
         }

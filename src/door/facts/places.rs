@@ -1,7 +1,8 @@
 //! Every project and environment as one fact, each environment with its opened keys.
 //! What does not open stays in its place as such, so that one broken row takes nobody else down.
 //!
-//! Invariant: a place opens only under its own ids and names, and with the key of its current term.
+//! Invariant: a place opens only under its own ids and names, with the key of its current term, and with none that its
+//! document says was destroyed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -194,7 +195,10 @@ fn open_place(
     if !same {
         return Err(CryptoError);
     }
-    let mine = key_rows.iter().filter(|key| key.environment == row.id);
+    // A destroyed term has no key, whatever row is there: it is neither opened nor in the way of the others.
+    let mine = key_rows
+        .iter()
+        .filter(|key| key.environment == row.id && !environment.has_destroyed(key.term));
     let opened = mine.map(|key| {
         Ok((
             key.term,

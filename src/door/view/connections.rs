@@ -36,6 +36,14 @@ impl Owner {
             Self::Connection(connection) => connection.rows().find(|row| row.id == id).cloned(),
         }
     }
+
+    /// Names another row in the place of this one.
+    pub(crate) fn replace_row(&mut self, old: VersionId, new: &SealedRow) {
+        match self {
+            Self::Secret(secret) => secret.replace_row(old, new),
+            Self::Connection(connection) => connection.replace_row(old, new),
+        }
+    }
 }
 
 impl View {

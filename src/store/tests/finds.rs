@@ -116,9 +116,12 @@ both_engines! {
         let mut reader = trial.store.reader().await.unwrap();
         assert_eq!(reader.list_keys(SPACE).await.unwrap().value, [keys[1].clone(), keys[0].clone()]);
         assert_eq!(reader.list_all_keys().await.unwrap().value.len(), 4);
+        let dead_terms = vec![(SPACE, 2)];
+        trial.change(3, &Changes { dead_terms, ..Changes::default() }).await;
+        assert_eq!(reader.list_keys(SPACE).await.unwrap(), Seen { at: at(3), value: vec![keys[1].clone()] });
         let dead_keys = vec![SPACE, [0; 16]];
-        trial.change(3, &Changes { dead_keys, ..Changes::default() }).await;
-        assert_eq!(reader.list_keys(SPACE).await.unwrap(), Seen { at: at(3), value: vec![] });
+        trial.change(4, &Changes { dead_keys, ..Changes::default() }).await;
+        assert_eq!(reader.list_keys(SPACE).await.unwrap(), Seen { at: at(4), value: vec![] });
         assert_eq!(reader.list_keys([0; 16]).await.unwrap().value, [key(KeyKind::System, [0; 16], 1)]);
     }
 

@@ -1,0 +1,102 @@
+//! New data keys and new ciphertext for every version of an environment, its values untouched: the answer to a data key that
+//! leaked. It begins with a term of its own, and that is the mark of how far it has come: what an older term wraps is left.
+//!
+//! Invariant: from its beginning to its end, no data key that is older than it is wrapped under its term or a later one.
+
+use super::rewrap::{old_versions, owners};
+use super::{Census, new_key, with_new_term};
+use crate::door::{Cx, Decision, Operation, Place, View, reseal_row};
+use crate::model::{Action, Environment, EnvironmentName, Refusal, Resource};
+
+/// `POST /keys/{p}/{e}/reencrypt`, one step of it: to be asked again until nothing is left.
+pub struct ReencryptKeys {
+    /// Which environment.
+    pub place: EnvironmentName,
+}
+
+/// What one step did.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Reencrypted {
+    /// Versions that have a new data key and new ciphertext now.
+    pub renewed: u64,
+    /// Versions that their documents no longer list, and that are gone now.
+    pub dropped: u64,
+    /// The census, from the step that found nothing left; without it there may be more.
+    pub census: Option<Census>,
+}
+
+impl Operation for ReencryptKeys {
+    const ACTION: Action = Action::Rotate;
+    type Reply = Reencrypted;
+
+    fn resource(&self) -> Resource<'_> {
+        Resource::Environment(&self.place)
+    }
+
+    async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<Reencrypted>, Refusal> {
+        let place = view.place(&self.place).await?;
+        match place.environment.reencrypting {
+            None => begin(cx, &place),
+            Some(since) => go_on(cx, view, &self.place, &place, since).await,
+        }
+    }
+}
+
+/// Begins a term: everything that is written from now on is wrapped under it, or a later one, with a data key that is newer
+/// than this. A write that was decided before goes back, since the places are touched.
+fn begin(cx: &Cx<'_>, place: &Place) -> Result<Decision<Reencrypted>, Refusal> {
+    let environment = with_new_term(place)?;
+    let environment = Environment {
+        reencrypting: Some(environment.term),
+        ..environment
+    };
+    let decision = Decision::new(Reencrypted::default())
+        .status(202)
+        .say("coffer.keys", "reencrypt")
+        .put_environment(cx, &environment)?;
+    Ok(decision.put_key(new_key(cx, &environment)?))
+}
+
+/// Seals as many versions anew as one decision takes, or finds that none is left.
+async fn go_on(
+    cx: &Cx<'_>,
+    view: &View,
+    name: &EnvironmentName,
+    place: &Place,
+    since: u32,
+) -> Result<Decision<Reencrypted>, Refusal> {
+    let rows = old_versions(view, place, since).await?;
+    if rows.is_empty() {
+        let counts = view.count_versions_by_term(place).await?;
+        let environment = Environment {
+            reencrypting: None,
+            ..place.environment.clone()
+        };
+        let reply = Reencrypted {
+            census: Some(Census::of(name, place.terms(), &environment, &counts)),
+            ..Reencrypted::default()
+        };
+        let decision = Decision::new(reply).say("coffer.keys", "reencrypt");
+        return decision.put_environment(cx, &environment);
+    }
+    let mut owners = owners(view, place, &rows).await?;
+    let mut reply = Reencrypted::default();
+    let mut decision = Decision::new(()).say("coffer.keys", "reencrypt");
+    for row in rows {
+        let owner = owners.get_mut(&row.secret).ok_or(Refusal::Tampered)?;
+        let old = row.id;
+        decision = decision.drop_versions([old]);
+        let Some(named) = owner.names(old) else {
+            reply.dropped += 1;
+            continue;
+        };
+        let (row, renamed) = reseal_row(cx, place, owner.place(), &named, row)?;
+        owner.replace_row(old, &renamed);
+        decision = decision.put_version(row);
+        reply.renewed += 1;
+    }
+    for owner in owners.values() {
+        decision = decision.put_owner(cx, place, owner)?;
+    }
+    Ok(decision.with(reply))
+}

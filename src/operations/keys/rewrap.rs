@@ -1,0 +1,167 @@
+//! Old versions moved to the newest term of their environment's key: wrapped data keys are wrapped anew, no value is touched.
+//!
+//! Invariant: a version leaves its term only into the newest one, or because its document no longer lists it.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use super::Census;
+use crate::crypto::VersionContext;
+use crate::door::{Cx, Decision, Operation, Owner, Place, View};
+use crate::model::{
+    Action, EnvironmentName, Ref, Refusal, Resource, SecretId, VersionId, VersionRow,
+};
+
+/// Versions that one decision moves; with a ref each, well below the thousand of a decision.
+const MOVED_MAX: usize = 200;
+/// Sealed bytes that one decision loads, about; the next begins behind them.
+const LOADED_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Versions loaded at a time, so that the bound above is not passed by much.
+const LOADED_ROWS: u32 = 20;
+
+/// `POST /keys/{p}/{e}/rewrap`, one step of it: to be asked again until nothing is left.
+pub struct RewrapKeys {
+    /// Which environment.
+    pub place: EnvironmentName,
+}
+
+/// What one step did.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rewrapped {
+    /// Versions that are under the newest term now.
+    pub moved: u64,
+    /// Versions that their documents no longer list, and that are gone now.
+    pub dropped: u64,
+    /// The census, from the step that found nothing to do; without it there may be more.
+    pub census: Option<Census>,
+}
+
+impl Operation for RewrapKeys {
+    const ACTION: Action = Action::Rotate;
+    type Reply = Rewrapped;
+
+    fn resource(&self) -> Resource<'_> {
+        Resource::Environment(&self.place)
+    }
+
+    async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<Rewrapped>, Refusal> {
+        let place = view.place(&self.place).await?;
+        if place.environment.reencrypting.is_some() {
+            let sentence = "versions are being encrypted anew, which moves them as well: go on with `coffer key reencrypt`";
+            return Err(Refusal::Conflict("reencrypting", sentence.to_owned()));
+        }
+        let rows = old_versions(view, &place, place.environment.term).await?;
+        if rows.is_empty() {
+            let counts = view.count_versions_by_term(&place).await?;
+            let census = Census::of(&self.place, place.terms(), &place.environment, &counts);
+            let census = Some(census);
+            return Ok(Decision::new(Rewrapped {
+                moved: 0,
+                dropped: 0,
+                census,
+            }));
+        }
+        let owners = owners(view, &place, &rows).await?;
+        let mut steps = Vec::with_capacity(rows.len());
+        for row in rows {
+            let owner = owners.get(&row.secret).ok_or(Refusal::Tampered)?;
+            steps.push(Step::of(cx, &place, owner, row)?);
+        }
+        let moved = steps
+            .iter()
+            .filter(|step| matches!(step, Step::Move(_)))
+            .count() as u64;
+        let reply = Rewrapped {
+            moved,
+            dropped: steps.len() as u64 - moved,
+            census: None,
+        };
+        let touched = owners
+            .values()
+            .map(|owner| Ref::secret(place.environment.id, owner.place().1));
+        let decision = touched.fold(
+            Decision::new(reply).say("coffer.keys", "rewrap"),
+            Decision::touch,
+        );
+        Ok(steps
+            .into_iter()
+            .fold(decision, |decision, step| step.take(decision)))
+    }
+}
+
+/// What becomes of one version.
+enum Step {
+    Move(VersionRow),
+    Drop(VersionId),
+}
+
+impl Step {
+    fn of(cx: &Cx<'_>, place: &Place, owner: &Owner, row: VersionRow) -> Result<Self, Refusal> {
+        let Some(named) = owner.names(row.id) else {
+            return Ok(Self::Drop(row.id));
+        };
+        let old = place.key(row.term).ok_or(Refusal::Tampered)?;
+        let new = place.current_key().ok_or(Refusal::Tampered)?;
+        let (id, path) = owner.place();
+        let context = VersionContext {
+            secret: id,
+            path: path.as_str(),
+            version: named.number,
+        };
+        let wrapped = new
+            .rewrap(cx.entropy, old, &context, &row.wrapped)
+            .map_err(|_| Refusal::Tampered)?;
+        Ok(Self::Move(VersionRow {
+            term: new.term(),
+            wrapped,
+            ..row
+        }))
+    }
+
+    fn take<R>(self, decision: Decision<R>) -> Decision<R> {
+        match self {
+            Self::Move(row) => decision.put_version(row),
+            Self::Drop(id) => decision.drop_versions([id]),
+        }
+    }
+}
+
+/// Versions under terms before this one, as many as one decision takes.
+pub(super) async fn old_versions(
+    view: &View,
+    place: &Place,
+    term: u32,
+) -> Result<Vec<VersionRow>, Refusal> {
+    let mut rows: Vec<VersionRow> = Vec::new();
+    let mut bytes = 0;
+    while rows.len() < MOVED_MAX && bytes < LOADED_BYTES_MAX {
+        let after = rows.last().map(|row| row.id);
+        let page = view
+            .list_versions_before_term(place, term, after, LOADED_ROWS)
+            .await?;
+        let last = page.len() < LOADED_ROWS as usize;
+        bytes += page.iter().map(|row| row.sealed.len()).sum::<usize>();
+        rows.extend(page);
+        if last {
+            break;
+        }
+    }
+    Ok(rows)
+}
+
+/// The secrets and connections these versions belong to, each found once: each is a ref of the decision.
+/// A version without its owner's document is none of Coffer's doing, and is not thrown away on a database's word.
+pub(super) async fn owners(
+    view: &View,
+    place: &Place,
+    rows: &[VersionRow],
+) -> Result<HashMap<SecretId, Owner>, Refusal> {
+    let mut owners = HashMap::new();
+    for row in rows {
+        if let Entry::Vacant(slot) = owners.entry(row.secret) {
+            let found = view.find_owner(place, row.secret).await?;
+            slot.insert(found.ok_or(Refusal::Tampered)?);
+        }
+    }
+    Ok(owners)
+}
