@@ -11,7 +11,7 @@ use crate::model::Fields;
 pub const BODY_BYTES_MAX: usize = 1 << 20;
 /// A body where tokens are made or grants imported, in bytes.
 pub const TOKEN_BODY_BYTES_MAX: usize = 64 << 10;
-/// A body that can only be an empty object, in bytes.
+/// A body that is an empty object or hardly more, in bytes.
 pub const EMPTY_BODY_BYTES_MAX: usize = 1 << 10;
 /// From the first byte of a body to its last, however slowly they come.
 pub const BODY_TIME_MAX: Duration = Duration::from_secs(30);
