@@ -29,7 +29,7 @@ const READERS_MAX: u32 = 256;
 /// Threads that run requests, at most.
 const WORKERS_MAX: usize = 256;
 /// Connections that read, unless the file says otherwise.
-pub const READERS_DEFAULT: NonZeroU32 = NonZeroU32::new(8).unwrap();
+pub const READERS_DEFAULT: NonZeroU32 = NonZeroU32::new(8).expect("eight is not zero");
 /// Longest key that a sentence repeats, in bytes.
 const QUOTED_KEY_BYTES_MAX: usize = 64;
 

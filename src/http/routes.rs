@@ -27,10 +27,11 @@ use crate::operations::secrets::{
 };
 use crate::operations::tokens::{CreateToken, ListTokens, ReadOwnToken, RevokeToken};
 
-/// Every route through the door, below [`API_ROOT`]. The first that fits is taken.
+/// Every route through the door, below [`API_ROOT`]. The first that fits is taken, so what applications ask all day comes first.
 #[rustfmt::skip]
 pub static ROUTES: &[Route] = &[
     get::<ReadSecret>           ("/secrets/{project}/{environment}/{*path}"),
+    get::<ReadAccessToken>      ("/connections/{project}/{environment}/{name}/token"),
     put::<WriteSecret>          ("/secrets/{project}/{environment}/{*path}"),
     patch::<WriteSecret>        ("/secrets/{project}/{environment}/{*path}"),
     delete::<DeleteSecret>      ("/secrets/{project}/{environment}/{*path}"),
@@ -47,7 +48,6 @@ pub static ROUTES: &[Route] = &[
     post::<ImportConnection>    ("/connections/{project}/{environment}/{name}"),
     delete::<DeleteConnection>  ("/connections/{project}/{environment}/{name}"),
     get::<ListConnections>      ("/connections/{project}/{environment}"),
-    get::<ReadAccessToken>      ("/connections/{project}/{environment}/{name}/token"),
 
     get::<ListProjects>         ("/projects"),
     post::<CreateProject>       ("/projects"),

@@ -10,7 +10,8 @@ use super::{ACCESS_TOKEN, CLIENT_SECRET, REFRESH_TOKEN, chance, field};
 use crate::door::{Access, Cx, Decision, KnownConnection, Operation, Place, View, seal_row};
 use crate::model::{
     Action, Connection, DOUBT_TTL, Exchange, Fields, LifetimeSource, Reason, Ref, Refreshing,
-    Refusal, RefusedClass, Resource, Standing, Timestamp, TokenAnswer, TokenSet, Ttl, refresh_at,
+    Refusal, RefusedClass, Resource, SealedRow, Standing, Timestamp, TokenAnswer, TokenSet, Ttl,
+    refresh_at,
 };
 
 /// Concludes an attempt.
@@ -250,7 +251,7 @@ impl TokenSet {
         sent_at: Timestamp,
         answer: &TokenAnswer,
         before: &Connection,
-        row: crate::model::SealedRow,
+        row: SealedRow,
     ) -> Self {
         let last = before.tokens.as_ref();
         let earlier = last.and_then(|tokens| tokens.lifetime);
