@@ -27,11 +27,10 @@ use crate::operations::secrets::{
 };
 use crate::operations::tokens::{CreateToken, ListTokens, ReadOwnToken, RevokeToken};
 
-/// Every route through the door, below [`API_ROOT`]. The first that fits is taken, so what applications ask all day comes first.
+/// Every route through the door, below [`API_ROOT`]. The first that fits is taken.
 #[rustfmt::skip]
 pub static ROUTES: &[Route] = &[
     get::<ReadSecret>           ("/secrets/{project}/{environment}/{*path}"),
-    get::<ReadAccessToken>      ("/connections/{project}/{environment}/{name}/token"),
     put::<WriteSecret>          ("/secrets/{project}/{environment}/{*path}"),
     patch::<WriteSecret>        ("/secrets/{project}/{environment}/{*path}"),
     delete::<DeleteSecret>      ("/secrets/{project}/{environment}/{*path}"),
@@ -48,6 +47,7 @@ pub static ROUTES: &[Route] = &[
     post::<ImportConnection>    ("/connections/{project}/{environment}/{name}"),
     delete::<DeleteConnection>  ("/connections/{project}/{environment}/{name}"),
     get::<ListConnections>      ("/connections/{project}/{environment}"),
+    get::<ReadAccessToken>      ("/connections/{project}/{environment}/{name}/token"),
 
     get::<ListProjects>         ("/projects"),
     post::<CreateProject>       ("/projects"),
@@ -81,6 +81,8 @@ pub struct Route {
     pub method: Method,
     /// The path: `{name}` is one part, `{*name}` the rest.
     pub pattern: &'static str,
+    /// The first part of the path, which is never a `{name}`, with its slash.
+    noun: &'static str,
     /// What scopes are asked for, and what the record says.
     pub action: Action,
     /// How it is authorised.
@@ -92,9 +94,24 @@ const fn route<O: Endpoint>(method: Method, pattern: &'static str) -> Route {
     Route {
         method,
         pattern,
+        noun: first_part(pattern),
         action: O::ACTION,
         access: O::ACCESS,
         run: call::<O>,
+    }
+}
+
+/// Up to the second slash. A byte of a longer character is never a slash.
+const fn first_part(path: &str) -> &str {
+    let bytes = path.as_bytes();
+    let mut end = 1;
+    while end < bytes.len() && bytes[end] != b'/' {
+        end += 1;
+    }
+    if end < bytes.len() {
+        path.split_at(end).0
+    } else {
+        path
     }
 }
 
@@ -130,7 +147,8 @@ pub(super) enum Found {
 pub(super) fn find(method: &Method, path: &str) -> Found {
     let mut allowed = Vec::new();
     if let Some(below) = path.strip_prefix(API_ROOT) {
-        for route in ROUTES {
+        let noun = first_part(below);
+        for route in ROUTES.iter().filter(|route| route.noun == noun) {
             if fit(route.pattern, below).is_none() {
                 continue;
             }
