@@ -117,7 +117,36 @@ const SEGMENTS: &str = "
         CAST(COALESCE(sum(length(sealed) + length(summary)), 0) AS BIGINT)
     FROM segment WHERE first >= $1 AND first < $2";
 
+/// Those of more than a thousand records, or the others: no batch has so many.
+const SEGMENTS_BY_SIZE: &str = "
+    SELECT count(*), CAST(COALESCE(sum(count), 0) AS BIGINT),
+        CAST(COALESCE(sum(length(sealed) + length(summary)), 0) AS BIGINT)
+    FROM segment WHERE (count > 1000) = ($1 = 1)";
+
 impl Segments {
+    /// Of a SQLite file in use: merged ones, or those of batches.
+    pub async fn of_size_sqlite(file: &Path, merged: bool) -> Result<Self> {
+        let connect = SqliteConnectOptions::new().filename(file).read_only(true);
+        let mut connection = connect.connect().await.context("the SQLite file")?;
+        let counted = sqlx::query_as(SEGMENTS_BY_SIZE)
+            .bind(i64::from(merged))
+            .fetch_one(&mut connection)
+            .await
+            .context("the segments")?;
+        Ok(Self::new(counted))
+    }
+
+    /// Of a PostgreSQL in use: merged ones, or those of batches.
+    pub async fn of_size_postgres(url: &str, merged: bool) -> Result<Self> {
+        let mut connection = PgConnection::connect(url).await.context("PostgreSQL")?;
+        let counted = sqlx::query_as(SEGMENTS_BY_SIZE)
+            .bind(i64::from(merged))
+            .fetch_one(&mut connection)
+            .await
+            .context("the segments")?;
+        Ok(Self::new(counted))
+    }
+
     /// Of a SQLite file that no server uses any more; also what the file says of its journal.
     pub async fn of_sqlite(file: &Path, from: u64, to: u64) -> Result<(Self, String)> {
         let mut connection = SqliteConnectOptions::new()

@@ -7,6 +7,7 @@
     reason = "a bench measures time; the server's clock is not its own"
 )]
 
+mod audit;
 mod bare;
 mod client;
 mod compare;
@@ -60,6 +61,8 @@ enum Command {
     Token(Options),
     /// Grants that run out at once, and what they cost while they lie idle.
     Grants(Options),
+    /// What the log takes, and how fast it is exported, verified and asked.
+    Audit(Options),
     /// Everything.
     All(Options),
     /// Serves static bytes: the limit.
@@ -85,6 +88,7 @@ enum Measure {
     Writes,
     Tokens,
     Grants,
+    Audit,
 }
 
 fn run(command: Command) -> Result<()> {
@@ -95,6 +99,7 @@ fn run(command: Command) -> Result<()> {
         Command::Write(options) => (options, &[Measure::Writes]),
         Command::Token(options) => (options, &[Measure::Tokens]),
         Command::Grants(options) => (options, &[Measure::Grants]),
+        Command::Audit(options) => (options, &[Measure::Audit]),
         Command::All(options) => (
             options,
             &[
@@ -102,6 +107,7 @@ fn run(command: Command) -> Result<()> {
                 Measure::Writes,
                 Measure::Tokens,
                 Measure::Grants,
+                Measure::Audit,
             ],
         ),
     };
@@ -130,6 +136,7 @@ impl Measure {
             Self::Writes => write::run(run).await,
             Self::Tokens => token::run(run).await,
             Self::Grants => grants::run(run).await,
+            Self::Audit => audit::run(run).await,
         }
     }
 }

@@ -72,6 +72,9 @@ pub struct Options {
     /// Grants that lie idle beside them: ten times as many, unless this says otherwise.
     #[arg(long)]
     pub idle_grants: Option<usize>,
+    /// Records of the log that `audit` makes.
+    #[arg(long, default_value_t = 1_000_000)]
+    pub records: u64,
     /// Which stores.
     #[arg(long, value_delimiter = ',', default_values_t = [Engine::Sqlite, Engine::Postgresql], value_enum)]
     pub engines: Vec<Engine>,

@@ -12,6 +12,7 @@ mod fields;
 mod files;
 mod names;
 mod output;
+mod records;
 mod routes;
 mod settings;
 mod sources;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use coffer_audit_log::{Frontier, VerifierKey, open_note};
 
-use super::segments::Summary;
+use super::segments::open_summary;
 use super::start::{StartError, Starting};
 use crate::model::{BootId, Name, StreamEntry, StreamRow, Timestamp};
 
@@ -99,12 +99,7 @@ async fn last_time(starting: &Starting, row: &StreamRow) -> Result<Option<Timest
     let Some(segment) = segments.first() else {
         return Ok(None);
     };
-    let keys = &starting.keys;
-    let Ok(summary) = keys.open_summary(row.id, segment.first, segment.count, &segment.summary)
-    else {
-        return Ok(None);
-    };
-    Ok(serde_json::from_slice::<Summary>(summary.expose())
-        .ok()
-        .map(|summary| summary.to))
+    let place = (segment.first, segment.count);
+    let summary = open_summary(&starting.keys, row.id, place, &segment.summary);
+    Ok(summary.ok().map(|summary| summary.to))
 }

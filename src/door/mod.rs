@@ -21,6 +21,7 @@ mod history;
 mod joining;
 mod ledger;
 mod log;
+mod merging;
 mod operation;
 mod queue;
 mod request;
@@ -48,7 +49,8 @@ pub use facts::{
     KnownConnection, KnownSecret, KnownVersion, Lease, Living, Place, Places, ProjectPlaces,
 };
 pub use found::{Founding, found};
-pub use log::{LogReader, LogRecord};
+pub use log::{LogQuery, LogReader, OutcomeFilter, RecordFilter};
+pub use merging::Merger;
 pub use operation::{Access, Bearer, Caller, Cx, Operation};
 pub use request::{Credential, Request, RequestId};
 pub use sealing::{NewVersion, reseal_row, seal_row, seal_version};

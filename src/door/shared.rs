@@ -1,7 +1,7 @@
 //! What all parts of the door hold in common: the store, the keys, the cache, the history, the queue.
 //! It is given to views and to the ledger, and to nobody outside the door.
 //!
-//! Invariant: only the ledger has a writing connection; from here one can read.
+//! Invariant: only the ledger and the merger of segments write; from here one can read.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use coffer_audit_log::{self as audit_log, Checkpoint, VerifierKey};
+use tokio::sync::Semaphore;
 
 use super::bearers::Bearers;
 use super::cache::Cache;
@@ -54,6 +55,8 @@ pub(super) struct Shared {
     pub(super) strangers: super::strangers::Strangers,
     /// Answers of providers that are not concluded yet.
     pub(super) spool: super::spool::Spool,
+    /// How many looks at the log may still open segments.
+    pub(super) scans: Arc<Semaphore>,
     /// The ledger's alone.
     pub(super) packer: Mutex<Packer>,
 }

@@ -1,9 +1,10 @@
-//! What Coffer does unasked: rotations and refreshes that are due, anchors, summaries, sweeping.
+//! What Coffer does unasked: rotations and refreshes that are due, anchors, summaries, sweeping, merging.
 //! Each job is a loop that runs operations as a part of the system, through the same door as everybody.
 //!
 //! Invariant: a job is stopped only between two operations, never within one.
 
 mod anchors;
+mod merger;
 mod refresher;
 mod scheduler;
 mod setbacks;
@@ -35,6 +36,7 @@ pub fn start(door: &Door, refresher: &Refresher, stop: &watch::Receiver<bool>) -
         door.clone(),
         Beat::every(anchors::PERIOD, stop),
     ));
+    jobs.spawn(merger::run(door.clone(), Beat::every(merger::PERIOD, stop)));
     jobs.spawn(turned_away::run(
         door.clone(),
         Beat::every(turned_away::PERIOD, stop),

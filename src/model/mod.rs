@@ -10,6 +10,7 @@ mod exchange;
 mod grant;
 mod ids;
 mod names;
+mod pattern;
 mod places;
 mod principal;
 mod reference;
@@ -35,6 +36,7 @@ pub use ids::{
     TokenId, VersionId,
 };
 pub use names::{EnvironmentName, FieldName, Name, SecretName, SecretPath};
+pub use pattern::Pattern;
 pub use places::{Cluster, Environment, Project, StreamEntry};
 pub use principal::{Principal, PrincipalKind};
 pub use reference::Ref;
@@ -45,7 +47,8 @@ pub use refusal::{Patience, Refusal, TokenProblem};
 pub use resource::Resource;
 pub use rotation::{Alphabet, RotationPolicy};
 pub use rows::{
-    DocumentKind, DocumentRow, KeyKind, KeyRow, SegmentRow, StreamRow, VersionRow, WorldRow,
+    DocumentKind, DocumentRow, KeyKind, KeyRow, SegmentRow, StreamRow, SummaryRow, VersionRow,
+    WorldRow,
 };
 pub use scope::{Scope, ScopeError};
 pub use secret::{Secret, State, VersionEntry};

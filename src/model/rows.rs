@@ -207,10 +207,21 @@ pub struct SegmentRow {
     pub first: u64,
     /// How many records it holds.
     pub count: u32,
-    /// The change sequence that validated it.
+    /// The change sequence that validated it, or the last of it.
     pub seq: u64,
-    /// Time range, principals, environments, actions, sealed.
+    /// Time range, principals, environments, actions, outcomes, sealed.
     pub summary: Vec<u8>,
     /// The records, compressed and sealed.
+    pub sealed: Vec<u8>,
+}
+
+/// A row of `segment` without its records.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SummaryRow {
+    /// The index of its first record.
+    pub first: u64,
+    /// How many records it holds.
+    pub count: u32,
+    /// The summary.
     pub sealed: Vec<u8>,
 }

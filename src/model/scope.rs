@@ -1,7 +1,7 @@
-//! The scope language: `actions:project/environment/path`, with `*` for one part, `**` for the rest, `!` to refuse.
-//! A scope is matched against a resource's text, part by part, with no other pattern characters.
+//! The scope language: `actions:project/environment/path`, with `!` to refuse.
+//! What a scope speaks of is a list of actions and a pattern of resources.
 //!
-//! Invariant: neither `*` nor `**` ever matches `sys`; a pattern reaches the system only by spelling it out.
+//! Invariant: a scope is as it was typed, or it is refused; none is repaired.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,11 +9,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::names::check_part;
-use super::{Action, Actions, Name};
+use super::{Action, Actions, Pattern};
 
 const SCOPE_BYTES_MAX: usize = 768;
-const PARTS_MAX: usize = 18;
 
 /// Why a scope is refused: a clause that says what to do.
 pub type ScopeError = &'static str;
@@ -25,20 +23,13 @@ pub struct Scope {
     text: Arc<str>,
     refuses: bool,
     actions: Actions,
-    pattern: Vec<Part>,
-}
-
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-enum Part {
-    Exactly(Box<str>),
-    One,
-    Rest,
+    pattern: Pattern,
 }
 
 impl Scope {
     /// About how many bytes it holds in memory.
     pub fn weight(&self) -> usize {
-        64 + 2 * self.text.len() + 40 * self.pattern.len()
+        64 + 2 * self.text.len() + self.pattern.weight()
     }
 
     /// The text, as typed.
@@ -68,61 +59,17 @@ impl Scope {
 
     /// Whether its pattern covers this resource, whatever the action.
     pub fn covers(&self, resource: &str) -> bool {
-        let mut parts = resource.split('/');
-        for (at, part) in self.pattern.iter().enumerate() {
-            match part {
-                Part::Rest => return at > 0 || parts.next() != Some("sys"),
-                Part::One => match parts.next() {
-                    None => return false,
-                    Some("sys") if at == 0 => return false,
-                    Some(_) => {}
-                },
-                Part::Exactly(text) if parts.next() == Some(text) => {}
-                Part::Exactly(_) => return false,
-            }
-        }
-        parts.next().is_none()
+        self.pattern.covers(resource)
     }
 
     /// Whether its pattern covers something at `place` or below it.
     pub fn reaches(&self, place: &str) -> bool {
-        let mut parts = place.split('/').enumerate();
-        for part in &self.pattern {
-            match (part, parts.next()) {
-                (_, None) => return true,
-                (Part::Rest, Some((at, text))) => return at > 0 || text != "sys",
-                (Part::One, Some((0, "sys"))) => return false,
-                (Part::One, Some(_)) => {}
-                (Part::Exactly(want), Some((_, text))) if **want == *text => {}
-                (Part::Exactly(_), Some(_)) => return false,
-            }
-        }
-        parts.next().is_none()
+        self.pattern.reaches(place)
     }
 
     /// Whether everything that `other`'s pattern covers is covered by this one's.
     pub fn contains_pattern(&self, other: &Self) -> bool {
-        let (mut mine, mut theirs) = (self.pattern.iter(), other.pattern.iter());
-        let mut at = 0;
-        loop {
-            let first = at == 0;
-            at += 1;
-            match (mine.next(), theirs.next()) {
-                (None, None) => return true,
-                (Some(Part::Rest), next) => {
-                    return !(first
-                        && matches!(next, Some(Part::Exactly(text)) if **text == *"sys"));
-                }
-                (Some(Part::One), Some(Part::Exactly(text))) => {
-                    if first && **text == *"sys" {
-                        return false;
-                    }
-                }
-                (Some(Part::One), Some(Part::One)) => {}
-                (Some(Part::Exactly(a)), Some(Part::Exactly(b))) if a == b => {}
-                _ => return false,
-            }
-        }
+        self.pattern.contains(&other.pattern)
     }
 }
 
@@ -149,7 +96,7 @@ impl FromStr for Scope {
             text: text.into(),
             refuses,
             actions: parse_actions(actions)?,
-            pattern: parse_pattern(pattern)?,
+            pattern: pattern.parse()?,
         })
     }
 }
@@ -166,31 +113,6 @@ fn parse_actions(text: &str) -> Result<Actions, ScopeError> {
         actions = actions.with(action);
     }
     Ok(actions)
-}
-
-fn parse_pattern(text: &str) -> Result<Vec<Part>, ScopeError> {
-    let parts: Vec<&str> = text.split('/').collect();
-    if parts.len() > PARTS_MAX {
-        return Err("a scope's pattern has at most 18 parts");
-    }
-    let of_system = parts.first() == Some(&"sys");
-    parts
-        .iter()
-        .enumerate()
-        .map(|(at, part)| match *part {
-            "**" if at + 1 == parts.len() => Ok(Part::Rest),
-            "**" => Err("`**` stands only at the end of a scope"),
-            "*" => Ok(Part::One),
-            // A project or an environment that no name can be would match nothing, and say so to nobody.
-            part if at < 2 && !of_system => part
-                .parse::<Name>()
-                .map(|_| Part::Exactly(part.into()))
-                .map_err(|_| "a scope's project and environment are `*` or names as they are made"),
-            part => check_part(part)
-                .map(|()| Part::Exactly(part.into()))
-                .map_err(|_| "each part of a scope is `*`, a last `**`, or a name spelt out"),
-        })
-        .collect()
 }
 
 impl TryFrom<String> for Scope {

@@ -4,8 +4,10 @@
 //! Invariant: no arithmetic here wraps; it saturates.
 
 use std::fmt;
+use std::str::FromStr;
 
 use ::time::OffsetDateTime;
+use ::time::format_description::well_known::Rfc3339;
 use serde::{Deserialize, Serialize};
 
 /// An instant: microseconds since 1970-01-01T00:00:00Z.
@@ -32,6 +34,20 @@ impl Timestamp {
     /// The instant this many microseconds later.
     pub const fn after_micros(self, micros: i64) -> Self {
         Self(self.0.saturating_add(micros))
+    }
+}
+
+/// RFC 3339 in UTC, ending with `Z`; of decimals, what is finer than a microsecond is left out.
+impl FromStr for Timestamp {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let at = OffsetDateTime::parse(text, &Rfc3339).map_err(drop)?;
+        if !text.ends_with('Z') {
+            return Err(());
+        }
+        let micros = at.unix_timestamp_nanos().div_euclid(1000);
+        i64::try_from(micros).map(Self).map_err(drop)
     }
 }
 
@@ -106,6 +122,31 @@ mod tests {
             Timestamp::from_micros(1).to_string(),
             "1970-01-01T00:00:00.000001Z"
         );
+    }
+
+    #[test]
+    fn text_is_read_in_utc_alone() {
+        let read = |text: &str| text.parse::<Timestamp>().map(|at| at.to_string());
+        for (text, known) in [
+            ("2026-07-06T12:34:56Z", "2026-07-06T12:34:56.000000Z"),
+            ("2026-07-06T12:34:56.5Z", "2026-07-06T12:34:56.500000Z"),
+            (
+                "2026-07-06T12:34:56.1234567Z",
+                "2026-07-06T12:34:56.123456Z",
+            ),
+        ] {
+            assert_eq!(read(text), Ok(known.to_owned()));
+        }
+        for wrong in [
+            "",
+            "2026-07-06",
+            "2026-07-06T12:34:56",
+            "2026-07-06T12:34:56+00:00",
+            "2026-07-06T12:34:56.Z",
+            "2026-02-30T12:34:56Z",
+        ] {
+            assert_eq!(read(wrong), Err(()), "{wrong}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //!
 //! Invariant: every look at the log is in the log, and says what was asked for.
 
-use crate::door::{Access, Cx, Decision, Operation, View, anchors};
+use crate::door::{Access, Cx, Decision, Operation, RecordFilter, View, anchors};
 use crate::model::{Action, Refusal, Resource};
 
 macro_rules! looks {
@@ -39,20 +39,32 @@ looks! {
 
 /// `GET /audit/records`
 pub struct ReadRecords {
+    /// Which of them.
+    pub filter: RecordFilter,
     /// How many of the newest.
     pub limit: u32,
+    /// Whether the newest comes first, as soon as it is found.
+    pub newest_first: bool,
 }
 
 impl Operation for ReadRecords {
     const ACTION: Action = Action::Audit;
-    type Reply = u32;
+    /// What was asked for.
+    type Reply = (RecordFilter, u32, bool);
 
     fn resource(&self) -> Resource<'_> {
         Resource::AUDIT
     }
 
-    async fn decide(&self, _: &Cx<'_>, _: &View) -> Result<Decision<u32>, Refusal> {
-        Ok(Decision::new(self.limit).say("coffer.audit", "records"))
+    async fn decide(&self, _: &Cx<'_>, _: &View) -> Result<Decision<Self::Reply>, Refusal> {
+        let reply = (self.filter.clone(), self.limit, self.newest_first);
+        let decision = Decision::new(reply).say("coffer.audit", "records");
+        let asked = self.filter.to_string();
+        Ok(if asked.is_empty() {
+            decision
+        } else {
+            decision.say("coffer.query", asked)
+        })
     }
 }
 

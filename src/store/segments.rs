@@ -3,7 +3,7 @@
 //!
 //! Invariant: a segment starts where the stream ended, or it is not stored.
 
-use crate::model::{SegmentRow, StreamId};
+use crate::model::{SegmentRow, StreamId, SummaryRow};
 
 use super::connection::{fixed, natural, on, rows, run, stored};
 use super::{Connection, StoreError};
@@ -19,6 +19,21 @@ pub(super) const LIST: &str = "
       AND first >= (SELECT COALESCE(MAX(first), 0) FROM segment WHERE stream = $1 AND first <= $2)
       AND first + count > $2
     ORDER BY first LIMIT $3 + 0";
+
+// By the key alone: neither summaries nor records are read.
+pub(super) const LIST_PLACES: &str = "
+    SELECT first, count FROM segment
+    WHERE stream = $1
+      AND first >= (SELECT COALESCE(MAX(first), 0) FROM segment WHERE stream = $1 AND first <= $2)
+      AND first + count > $2
+    ORDER BY first LIMIT $3 + 0";
+
+pub(super) const LIST_SUMMARIES: &str = "
+    SELECT first, count, summary FROM segment
+    WHERE stream = $1 AND first < $2 ORDER BY first DESC LIMIT $3 + 0";
+
+pub(super) const DELETE_RANGE: &str = "
+    DELETE FROM segment WHERE stream = $1 AND first >= $2 AND first < $3";
 
 pub(super) const INSERT: &str = "
     INSERT INTO segment (stream, first, count, seq, summary, sealed)
@@ -43,6 +58,67 @@ impl Connection {
         .into_iter()
         .map(segment)
         .collect()
+    }
+
+    /// Where the segments of a stream lie that hold records at `from` and after: the first of each and how many.
+    pub async fn list_segment_places(
+        &mut self,
+        stream: StreamId,
+        from: u64,
+        limit: u32,
+    ) -> Result<Vec<(u64, u32)>, StoreError> {
+        rows!(
+            self,
+            (i64, i64),
+            LIST_PLACES,
+            &stream.as_bytes()[..],
+            stored(from),
+            i64::from(limit)
+        )?
+        .into_iter()
+        .map(|(first, count)| Ok((natural(first, TABLE)?, natural(count, TABLE)?)))
+        .collect()
+    }
+
+    /// The summaries of a stream's segments that begin below an index, the newest first.
+    pub async fn list_summaries(
+        &mut self,
+        stream: StreamId,
+        below: u64,
+        limit: u32,
+    ) -> Result<Vec<SummaryRow>, StoreError> {
+        rows!(
+            self,
+            (i64, i64, Vec<u8>),
+            LIST_SUMMARIES,
+            &stream.as_bytes()[..],
+            stored(below),
+            i64::from(limit)
+        )?
+        .into_iter()
+        .map(|(first, count, sealed)| {
+            Ok(SummaryRow {
+                first: natural(first, TABLE)?,
+                count: natural(count, TABLE)?,
+                sealed,
+            })
+        })
+        .collect()
+    }
+
+    /// Deletes a stream's segments that begin in a range; how many.
+    pub(super) async fn delete_segments(
+        &mut self,
+        stream: StreamId,
+        first: std::ops::Range<u64>,
+    ) -> Result<u64, StoreError> {
+        run!(
+            self,
+            DELETE_RANGE,
+            &stream.as_bytes()[..],
+            stored(first.start),
+            stored(first.end)
+        )
     }
 
     pub(super) async fn insert_segment(&mut self, row: &SegmentRow) -> Result<(), StoreError> {

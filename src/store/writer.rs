@@ -234,6 +234,27 @@ impl Writer {
         Ok(rows.first().is_some_and(|(told,)| *told == 1))
     }
 
+    /// Puts one segment into the place of `count` others, whose records it holds; false, and nothing is changed, when
+    /// there are not exactly so many any more. It needs neither the world nor the stream's epoch: no record changes, and
+    /// of two who merge the same ones the second finds none.
+    pub async fn replace_segments(
+        &mut self,
+        count: u64,
+        merged: &SegmentRow,
+    ) -> Result<bool, StoreError> {
+        let range = merged.first..merged.first + u64::from(merged.count);
+        self.begin().await?;
+        let deleted = self.within().delete_segments(merged.stream, range).await?;
+        if deleted != count {
+            self.rollback().await?;
+            return Ok(false);
+        }
+        self.within().insert_segment(merged).await?;
+        self.pass("merged")?;
+        self.commit().await?;
+        Ok(true)
+    }
+
     /// Deletes the oldest notes below a change, at most [`NOTES_PRUNED_MAX`](super::NOTES_PRUNED_MAX) changes of
     /// them, under the lock; how many.
     pub async fn prune_notes(&mut self, below_seq: u64) -> Result<u64, StoreError> {

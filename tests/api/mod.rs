@@ -5,6 +5,7 @@ mod audit;
 mod connections;
 mod keys;
 mod places;
+mod queries;
 mod rotations;
 mod secrets;
 mod status;

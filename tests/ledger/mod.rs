@@ -1,5 +1,4 @@
 //! The interleavings that broke earlier drafts of the ledger, as far as one node can tell them; those of two are in `nodes`.
-//! Merging segments does not exist yet, and outside calls neither: their rows come with them.
 //!
 //! Invariant: nothing here waits for a time to pass, and a point that was never met fails its test.
 
@@ -9,4 +8,5 @@ mod disk;
 mod hangups;
 mod kills;
 pub mod load;
+mod merging;
 mod unrecorded;

@@ -15,7 +15,8 @@ use zeroize::Zeroizing;
 use coffer::clock::Clock;
 use coffer::crypto::{Keyring, PlainToken, RootKey};
 use coffer::door::{
-    Credential, Door, Founding, Operation, Request, Starting, StateDir, check, found, start,
+    Credential, Door, Founding, Operation, RecordFilter, Request, Starting, StateDir, check, found,
+    start,
 };
 use coffer::entropy::SystemEntropy;
 use coffer::model::{

@@ -276,8 +276,12 @@ async fn leases_and_the_log() {
         .expect("an anchor");
     v.root(ExportLog).await.expect("an export");
     let heads = v.door.heads().await.expect("heads");
-    let lines = v.door.newest_records(&heads, 2).await.expect("records");
-    let line = |at: usize| String::from_utf8(lines[at].line.clone()).expect("text");
+    let lines = v
+        .door
+        .newest_records(heads, RecordFilter::default(), 2)
+        .await
+        .expect("records");
+    let line = |at: usize| String::from_utf8(lines[at].clone()).expect("text");
     assert!(
         line(0).contains("\"system/streams\"") && line(0).contains("\"sys/streams\""),
         "{}",

@@ -187,6 +187,30 @@ impl TestVault {
         Records::of_export(&export.text())
     }
 
+    /// The door of the server that runs.
+    pub fn door(&self) -> &Door {
+        &self.running.door
+    }
+
+    /// Merges the log's segments into ones of so many records; how many there are of these.
+    pub async fn merge(&self, records: u64) -> usize {
+        let mut merger = self.door().merger(records);
+        let mut merged = 0;
+        while merger.merge().await.expect("segments that can be merged") {
+            merged += 1;
+        }
+        merged
+    }
+
+    /// A bundle of the log, verified as an auditor does.
+    pub async fn verify(&self) -> coffer_audit_log::Report {
+        let key = self.get("/audit/key", &self.root).await.is(200).json();
+        let key = key["key"].as_str().expect("text").parse();
+        let bundle = self.get("/audit/bundle", &self.root).await.is(200);
+        coffer_audit_log::verify(bundle.bytes(), &key.expect("a verifier key"))
+            .expect("it verifies")
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.running.address

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 #[derive(Subcommand)]
 pub enum Audit {
     Tail(super::tail::Tail),
+    Query(super::query::Query),
     Export(Export),
     Verify(super::verify::Verify),
     /// Show the newest signed head of every stream.
@@ -49,6 +50,7 @@ impl Audit {
     pub fn run(self, output: Output) -> Result<(), Failure> {
         match self {
             Self::Tail(tail) => tail.run(output),
+            Self::Query(query) => query.run(output),
             Self::Export(export) => export.run(output),
             Self::Verify(verify) => verify.run(output),
             Self::Head => head(output),

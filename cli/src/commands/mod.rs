@@ -8,6 +8,7 @@ mod get;
 mod keys;
 mod oauth;
 mod places;
+mod query;
 mod rotations;
 mod run;
 mod secrets;

@@ -6,9 +6,9 @@
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::output::{self, Output};
+use crate::records::Record;
 use crate::routes::Route;
 use clap::Args;
-use serde_json::Value;
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -61,50 +61,6 @@ impl Tail {
     }
 }
 
-/// One line of the log, as it came and as it reads.
-struct Record {
-    line: String,
-    keys: Value,
-}
-
-impl Record {
-    fn text(&self, key: &str) -> &str {
-        self.keys
-            .get(key)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    }
-
-    /// Time, who, what, and what came of it.
-    fn shown(&self) -> String {
-        let version = match self.text("version") {
-            "" => String::new(),
-            version => format!(" version {version}"),
-        };
-        let outcome = self.keys.get("outcome");
-        let status = outcome
-            .and_then(|outcome| outcome.get("status"))
-            .map(Value::to_string)
-            .unwrap_or_default();
-        let code = outcome
-            .and_then(|outcome| outcome.get("code"))
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        let who = if self.text("principal").is_empty() {
-            "-"
-        } else {
-            self.text("principal")
-        };
-        let (time, action, resource, verdict) = (
-            self.text("time"),
-            self.text("action"),
-            self.text("resource"),
-            self.text("verdict"),
-        );
-        format!("{time}  {who}  {action} {resource}{version}  {verdict}  {status} {code}")
-    }
-}
-
 /// The newest records, the newest last; the request's own id is remembered.
 fn newest(client: &Client, limit: u32, own: &mut VecDeque<String>) -> Result<Vec<Record>, Failure> {
     let reply = client.get(
@@ -116,48 +72,16 @@ fn newest(client: &Client, limit: u32, own: &mut VecDeque<String>) -> Result<Vec
     if own.len() > RECORDS_A_POLL as usize {
         own.pop_front();
     }
-    let unknown = |_| {
-        Failure::failed("The server's records are not understood: is it newer than this command?")
-    };
-    let text = std::str::from_utf8(&reply.body).map_err(|_| unknown(()))?;
-    let record = |line: &str| {
-        let keys = serde_json::from_str(line).map_err(|_| unknown(()))?;
-        Ok(Record {
-            line: line.to_owned(),
-            keys,
-        })
-    };
-    text.lines()
+    let lines = reply.body.split(|byte| *byte == b'\n');
+    lines
         .filter(|line| !line.is_empty())
-        .map(record)
+        .map(Record::parse)
         .collect()
 }
 
 fn print<'a>(output: Output, records: impl Iterator<Item = &'a Record>) -> Result<(), Failure> {
     for record in records {
-        if output.is_json() {
-            output.body(record.line.as_bytes())?;
-        } else {
-            output.line(&record.shown())?;
-        }
+        record.print(output)?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_record_reads_in_one_line() {
-        let line = r#"{"action":"read","outcome":{"code":"ok","status":200},"principal":"root","resource":"a/b/c","time":"T","verdict":"allowed","version":"3"}"#;
-        let record = Record {
-            line: line.into(),
-            keys: serde_json::from_str(line).expect("JSON"),
-        };
-        assert_eq!(
-            record.shown(),
-            "T  root  read a/b/c version 3  allowed  200 ok"
-        );
-    }
 }

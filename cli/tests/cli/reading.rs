@@ -93,6 +93,48 @@ fn lists_are_read_to_their_end() {
 }
 
 #[test]
+fn a_query_asks_for_its_conditions_and_prints_what_comes() {
+    const LINES: &str = "{\"action\":\"read\",\"outcome\":{\"code\":\"not-found\",\"status\":404},\"principal\":\"app/x\",\"resource\":\"a/b/c\",\"time\":\"T2\",\"verdict\":\"refused\"}\n{\"action\":\"read\",\"outcome\":{\"code\":\"ok\",\"status\":200},\"principal\":\"app/x\",\"resource\":\"a/b/c\",\"time\":\"T1\",\"verdict\":\"allowed\"}\n";
+    let stub = Stub::always(200, LINES);
+    let command = [
+        "audit",
+        "query",
+        "--since",
+        "7d",
+        "--until",
+        "2026-07-06",
+        "--principal",
+        "app/x",
+        "--action",
+        "read,list",
+        "--resource",
+        "a/b/**",
+        "--verdict",
+        "refused",
+        "--outcome",
+        "404",
+        "-n",
+        "2",
+    ];
+    let ran = stub.coffer(&command).run();
+    ran.exits(0).prints(
+        "T2  app/x  read a/b/c  refused  404 not-found\nT1  app/x  read a/b/c  allowed  200 ok\n",
+    );
+    assert!(
+        ran.stderr().contains("There may be more"),
+        "{}",
+        ran.stderr()
+    );
+    assert_eq!(
+        stub.asked_once().line,
+        "GET /api/v1/audit/records?order=newest&limit=2&since=604800&until=2026-07-06T00:00:00Z&principal=app/x&action=read,list&resource=a/b/%2A%2A&verdict=refused&outcome=404"
+    );
+    let json = stub.coffer(&["audit", "query", "-o", "json"]).run();
+    json.exits(0).prints(LINES);
+    assert_eq!(json.stderr(), "");
+}
+
+#[test]
 fn refusals_become_exit_codes_and_sentences() {
     for (status, code) in [
         (400, 2),

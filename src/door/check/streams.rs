@@ -3,14 +3,13 @@
 //!
 //! Invariant: every segment is looked at, whichever stream it says it is of.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use coffer_audit_log::{Frontier, Record, leaf_hash, open_note};
 
 use super::{Check, PAGE, is_full};
-use crate::crypto::CryptoError;
 use crate::door::documents::{self, CLUSTER_ID, Within};
-use crate::door::segments::{Opened, Summary, place_of};
+use crate::door::segments::{Opened, Summary, open_summary};
 use crate::door::start::StartError;
 use crate::door::words::Spoken;
 use crate::model::{
@@ -143,20 +142,16 @@ impl Check<'_> {
         for (at, word) in opened.words().enumerate() {
             let Some(word) = word else { continue };
             words.insert(
-                (row.seq, stream, first, at),
+                (word.seq, stream, first, at),
                 (word.subject, word.id, word.digest),
             );
         }
     }
 
     fn summary_agrees(&self, row: &SegmentRow, opened: &Opened) -> bool {
-        let sealed = self
-            .keys
-            .open_summary(row.stream, row.first, row.count, &row.summary);
-        let stored = sealed.and_then(|plain| {
-            serde_json::from_slice::<Summary>(plain.expose()).map_err(|_| CryptoError)
-        });
-        stored.is_ok_and(|stored| summary_of(opened, stored.format).as_ref() == Some(&stored))
+        let place = (row.first, row.count);
+        let stored = open_summary(self.keys, row.stream, place, &row.summary);
+        stored.is_ok_and(|stored| summary_of(opened).as_ref() == Some(&stored))
     }
 
     fn head(&mut self, walk: Walk) {
@@ -178,23 +173,14 @@ impl Check<'_> {
 }
 
 /// What the records of a segment have to say in its summary.
-fn summary_of(opened: &Opened, format: u32) -> Option<Summary> {
+fn summary_of(opened: &Opened) -> Option<Summary> {
     let mut summary: Option<Summary> = None;
     for line in opened.lines() {
         let record = Record::parse(line).ok()?;
         let time = Timestamp::from_micros(record.time);
-        let summary = summary.get_or_insert_with(|| Summary {
-            format,
-            from: time,
-            to: time,
-            principals: BTreeSet::new(),
-            places: BTreeSet::new(),
-            actions: BTreeSet::new(),
-        });
-        summary.to = time;
-        summary.principals.extend(record.principal.map(Into::into));
-        summary.places.insert(place_of(&record.resource).to_owned());
-        summary.actions.insert(record.action.into());
+        summary
+            .get_or_insert_with(|| Summary::new(time))
+            .add(&record);
     }
     summary
 }

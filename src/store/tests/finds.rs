@@ -147,6 +147,27 @@ both_engines! {
         assert_eq!(reader.list_segments(StreamId::from_bytes([0; 16]), 0, 9).await.unwrap(), []);
     }
 
+    async fn segments_are_replaced_all_or_none(trial: Trial) {
+        for (size, count) in [(1, 9), (10, 5), (15, 1)] {
+            let segment = segment(size, count);
+            assert!(trial.writer().await.store_reads(&batch(size, &segment), &at(1), Look::Unmoved, 9).await.unwrap().stored);
+        }
+        let before = trial.segments().await;
+        let mut writer = trial.store.writer().await.unwrap();
+        for count in [0, 1, 3] {
+            assert!(!writer.replace_segments(count, &segment(1, 14)).await.unwrap(), "there are two");
+            assert_eq!(trial.segments().await, before);
+        }
+        assert!(writer.replace_segments(2, &segment(1, 14)).await.unwrap());
+        assert_eq!(trial.segments().await, [(0, 1), (1, 14), (15, 1)]);
+        assert!(!writer.replace_segments(2, &segment(1, 14)).await.unwrap(), "the second of two finds none");
+        let mut reader = trial.store.reader().await.unwrap();
+        assert_eq!(reader.list_segment_places(STREAM, 9, 9).await.unwrap(), [(1, 14), (15, 1)]);
+        let summaries = reader.list_summaries(STREAM, 15, 1).await.unwrap();
+        assert_eq!(summaries.iter().map(|row| (row.first, row.count)).collect::<Vec<_>>(), [(1, 14)]);
+        assert_eq!(summaries[0].sealed, segment(1, 14).summary);
+    }
+
     async fn a_snapshot_stays_and_a_reader_follows(trial: Trial) {
         let mut snapshot = trial.store.snapshot().await.unwrap();
         assert_eq!(snapshot.list_all_keys().await.unwrap().at, at(1));

@@ -1,0 +1,147 @@
+//! `coffer audit query`: the records that fulfil every condition, the newest first, each as soon as it is found.
+//! The conditions are the server's parameters; times are read here as people type them.
+//!
+//! Invariant: a record is printed once its line has come whole.
+
+use crate::client::Client;
+use crate::durations::Seconds;
+use crate::failure::Failure;
+use crate::output::{self, Output};
+use crate::records::Record;
+use crate::routes::Route;
+use clap::{Args, ValueEnum};
+use std::str::FromStr;
+use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, Time};
+
+/// The most that can be asked for.
+const RECORDS_MAX: i64 = 100_000;
+
+/// Print the records that fulfil every condition, the newest first.
+#[derive(Args)]
+pub struct Query {
+    /// From this time on: how long ago (1h, 7d), a date, or an instant such as 2026-07-06T12:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    since: Option<When>,
+    /// Before this time.
+    #[arg(long, value_name = "TIME")]
+    until: Option<When>,
+    /// By this principal, as records name it.
+    #[arg(long, value_name = "NAME")]
+    principal: Option<String>,
+    /// With the token of this id.
+    #[arg(long, value_name = "ID")]
+    token: Option<String>,
+    /// From this address.
+    #[arg(long, value_name = "ADDRESS")]
+    source: Option<String>,
+    /// Of one of these actions, such as read or write,delete.
+    #[arg(long, value_name = "ACTIONS")]
+    action: Option<String>,
+    /// On these resources, as in a scope: payments/prod/**.
+    #[arg(long, value_name = "RESOURCE")]
+    resource: Option<String>,
+    /// Only what was let in, or only what was refused.
+    #[arg(long, value_enum)]
+    verdict: Option<Verdict>,
+    /// With this outcome: a status such as 404, or a code such as not-found.
+    #[arg(long, value_name = "OUTCOME")]
+    outcome: Option<String>,
+    /// At most so many.
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=RECORDS_MAX))]
+    limit: u32,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Verdict {
+    Allowed,
+    Refused,
+}
+
+/// An instant, or how many seconds ago, as the server reads it.
+#[derive(Clone)]
+struct When(String);
+
+impl FromStr for When {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const WRONG: &str = "a time is how long ago (1h, 7d), a date (2026-07-06), or an instant in UTC (2026-07-06T12:00:00Z)";
+        if let Ok(Seconds(ago)) = text.parse() {
+            return Ok(Self(ago.to_string()));
+        }
+        let midnight = format!("{text}T00:00:00Z");
+        let at = OffsetDateTime::parse(text, &Rfc3339)
+            .or_else(|_| OffsetDateTime::parse(&midnight, &Rfc3339));
+        at.ok().and_then(Self::of).ok_or(WRONG)
+    }
+}
+
+impl When {
+    /// In UTC, without what is finer than a microsecond.
+    fn of(at: OffsetDateTime) -> Option<Self> {
+        let at = at.to_offset(time::UtcOffset::UTC);
+        let (hour, minute, second, micro) = at.to_hms_micro();
+        let at = at.replace_time(Time::from_hms_micro(hour, minute, second, micro).ok()?);
+        at.format(&Rfc3339).ok().map(Self)
+    }
+}
+
+impl Query {
+    /// Does what was asked.
+    pub fn run(self, output: Output) -> Result<(), Failure> {
+        let text = |when: Option<When>| when.map(|When(text)| text);
+        let verdict = self.verdict.map(|verdict| match verdict {
+            Verdict::Allowed => "allowed",
+            Verdict::Refused => "refused",
+        });
+        let route = Route::new("audit")
+            .part("records")
+            .query("order", "newest")
+            .query_if("limit", Some(self.limit))
+            .query_if("since", text(self.since))
+            .query_if("until", text(self.until))
+            .query_if("principal", self.principal)
+            .query_if("token", self.token)
+            .query_if("source", self.source)
+            .query_if("action", self.action)
+            .query_if("resource", self.resource)
+            .query_if("verdict", verdict)
+            .query_if("outcome", self.outcome);
+        let (mut rest, mut printed) = (Vec::new(), 0_u32);
+        Client::from_environment()?.stream(&route, |bytes| {
+            rest.extend_from_slice(bytes);
+            while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = rest.drain(..=end).collect();
+                Record::parse(&line[..end])?.print(output)?;
+                printed += 1;
+            }
+            Ok(())
+        })?;
+        if printed == self.limit {
+            output::note(
+                "There may be more: ask with a larger --limit, or with --until the last time shown.",
+            );
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_people_type_them() {
+        let read = |text: &str| text.parse::<When>().map(|When(text)| text);
+        assert_eq!(read("2026-07-06"), Ok("2026-07-06T00:00:00Z".into()));
+        assert_eq!(
+            read("2026-07-06T14:00:00.5+02:00"),
+            Ok("2026-07-06T12:00:00.5Z".into())
+        );
+        assert_eq!(read("1h"), Ok("3600".into()));
+        for wrong in ["", "yesterday", "1w", "2026-13-01", "12:00"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Whole streams, read up to heads that are signed: lines as they were hashed.
+//! Every stream's root is rebuilt on the way, so an export is either what was recorded or breaks off.
+//!
+//! Invariant: no stream ends before its head.
+
+use std::sync::Arc;
+
+use coffer_audit_log::{BundleWriter, Frontier, leaf_hash};
+
+use super::aside;
+use crate::door::Head;
+use crate::door::segments::Opened;
+use crate::door::shared::Shared;
+use crate::model::{Refusal, SegmentRow};
+
+/// Reads whole streams up to their heads, a chunk at a time.
+pub struct LogReader {
+    shared: Arc<Shared>,
+    heads: std::vec::IntoIter<Head>,
+    current: Option<(Head, Frontier)>,
+    bundle: Option<BundleWriter>,
+    ended: bool,
+}
+
+impl LogReader {
+    /// Lines alone: JSONL.
+    pub(super) fn lines(shared: Arc<Shared>, heads: Vec<Head>) -> Self {
+        Self::new(shared, heads, None)
+    }
+
+    /// A bundle, whose header is in `out`.
+    pub(super) fn bundle(
+        shared: Arc<Shared>,
+        mut heads: Vec<Head>,
+        out: &mut Vec<u8>,
+    ) -> Result<Self, Refusal> {
+        heads.sort_by_key(|head| head.stream);
+        let count = u64::try_from(heads.len()).map_err(|_| Refusal::Tampered)?;
+        let bundle =
+            BundleWriter::begin(&shared.verifier, count, out).map_err(|_| Refusal::Tampered)?;
+        Ok(Self::new(shared, heads, Some(bundle)))
+    }
+
+    fn new(shared: Arc<Shared>, heads: Vec<Head>, bundle: Option<BundleWriter>) -> Self {
+        Self {
+            shared,
+            heads: heads.into_iter(),
+            current: None,
+            bundle,
+            ended: false,
+        }
+    }
+
+    /// The next bytes of the export; `None` once all of it is given.
+    ///
+    /// # Errors
+    /// The store does not answer, or what it holds is not what the heads say.
+    pub async fn next_chunk(&mut self) -> Result<Option<Vec<u8>>, Refusal> {
+        let mut out = Vec::new();
+        while out.is_empty() {
+            if self.ended {
+                return Ok(None);
+            }
+            match self.current.take() {
+                None => self.begin_stream(&mut out)?,
+                Some((head, tree)) => self.read_on(head, tree, &mut out).await?,
+            }
+        }
+        Ok(Some(out))
+    }
+
+    fn begin_stream(&mut self, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        let Some(head) = self.heads.next() else {
+            self.ended = true;
+            return match self.bundle.take() {
+                Some(bundle) => bundle.end(out).map_err(|_| Refusal::Tampered),
+                None => Ok(()),
+            };
+        };
+        if let Some(bundle) = &mut self.bundle {
+            bundle
+                .stream(&head.note, out)
+                .map_err(|_| Refusal::Tampered)?;
+        }
+        self.current = Some((head, Frontier::new()));
+        Ok(())
+    }
+
+    async fn read_on(
+        &mut self,
+        head: Head,
+        mut tree: Frontier,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Refusal> {
+        let size = head.checkpoint.size;
+        if tree.size() == size {
+            return if tree.root() == head.checkpoint.root {
+                Ok(())
+            } else {
+                Err(Refusal::Tampered)
+            };
+        }
+        let rows = self.shared.segments_from(head.stream, tree.size()).await?;
+        if rows.is_empty() {
+            return Err(Refusal::Tampered);
+        }
+        let turn = self.shared.scan_turn().await;
+        let (shared, mut bundle) = (Arc::clone(&self.shared), self.bundle.take());
+        let (written, tree, bundle) = aside(move || {
+            let mut written = Vec::new();
+            let read = read_rows(
+                &shared,
+                &rows,
+                size,
+                &mut tree,
+                bundle.as_mut(),
+                &mut written,
+            );
+            read.map(|()| (written, tree, bundle))
+        })
+        .await?;
+        drop(turn);
+        self.bundle = bundle;
+        out.extend_from_slice(&written);
+        self.current = Some((head, tree));
+        Ok(())
+    }
+}
+
+/// Puts the lines of these segments behind the tree, up to `size`, and writes them.
+fn read_rows(
+    shared: &Shared,
+    rows: &[SegmentRow],
+    size: u64,
+    tree: &mut Frontier,
+    mut bundle: Option<&mut BundleWriter>,
+    out: &mut Vec<u8>,
+) -> Result<(), Refusal> {
+    for row in rows {
+        // What others have recorded since the head lies behind it, and has its own.
+        if tree.size() == size {
+            break;
+        }
+        let skipped = tree
+            .size()
+            .checked_sub(row.first)
+            .ok_or(Refusal::Tampered)?;
+        let opened = Opened::open(&shared.keys, row).map_err(|_| Refusal::Tampered)?;
+        for line in opened
+            .lines()
+            .skip(usize::try_from(skipped).map_err(|_| Refusal::Tampered)?)
+        {
+            if tree.size() == size {
+                break;
+            }
+            tree.push(leaf_hash(line));
+            match &mut bundle {
+                Some(bundle) => bundle.record(line, out).map_err(|_| Refusal::Tampered)?,
+                None => {
+                    out.extend_from_slice(line);
+                    out.push(b'\n');
+                }
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! What lies in a segment, before it is compressed:
+//! format ‖ number of runs ‖ (records, change) of each run ‖ length of the lines ‖ lines ‖ words.
+//! A run is what one batch stored, with the change that validated it; numbers are big-endian.
+//!
+//! Invariant: what `encode` writes is what `parse` takes, and nothing else.
+
+use std::ops::Range;
+
+use super::Word;
+use crate::crypto::CryptoError;
+use crate::door::words::Subject;
+
+const FORMAT: u8 = 2;
+const RUN_BYTES: usize = 4 + 8;
+/// A word: the record that says it, as its place in the segment, then what it is of, the id and the digest.
+const WORD_BYTES: usize = 4 + 1 + 16 + 32;
+
+/// Consecutive records that one change validated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Run {
+    pub(super) count: u32,
+    pub(super) seq: u64,
+}
+
+/// The parts of a segment.
+#[derive(Default)]
+pub(super) struct Content {
+    pub(super) runs: Vec<Run>,
+    /// Each with its newline.
+    pub(super) lines: Vec<u8>,
+    /// As they are written.
+    pub(super) words: Vec<u8>,
+}
+
+impl Content {
+    /// Adds a word that the record at this place speaks.
+    pub(super) fn add_word(&mut self, record: u32, subject: Subject, id: &[u8], digest: &[u8; 32]) {
+        self.words.extend_from_slice(&record.to_be_bytes());
+        self.words.push(subject.number());
+        self.words.extend_from_slice(id);
+        self.words.extend_from_slice(digest);
+    }
+
+    /// Adds everything that another segment holds, whose first record lies at `at` of this one.
+    pub(super) fn append(&mut self, at: u32, other: &Parsed) -> Result<(), CryptoError> {
+        self.runs.extend_from_slice(&other.runs);
+        self.lines.extend_from_slice(other.lines());
+        for word in other.words().chunks_exact(WORD_BYTES) {
+            let (record, rest) = word.split_first_chunk::<4>().ok_or(CryptoError)?;
+            let moved = u32::from_be_bytes(*record).checked_add(at);
+            self.words
+                .extend_from_slice(&moved.ok_or(CryptoError)?.to_be_bytes());
+            self.words.extend_from_slice(rest);
+        }
+        Ok(())
+    }
+
+    pub(super) fn encode(&self) -> Result<Vec<u8>, CryptoError> {
+        let number = |length: usize| u32::try_from(length).map_err(|_| CryptoError);
+        let head = 1 + 4 + RUN_BYTES * self.runs.len() + 4;
+        let mut plain = Vec::with_capacity(head + self.lines.len() + self.words.len());
+        plain.push(FORMAT);
+        plain.extend_from_slice(&number(self.runs.len())?.to_be_bytes());
+        for run in &self.runs {
+            plain.extend_from_slice(&run.count.to_be_bytes());
+            plain.extend_from_slice(&run.seq.to_be_bytes());
+        }
+        plain.extend_from_slice(&number(self.lines.len())?.to_be_bytes());
+        plain.extend_from_slice(&self.lines);
+        plain.extend_from_slice(&self.words);
+        Ok(plain)
+    }
+}
+
+/// A segment's bytes, with the places of their parts.
+pub(super) struct Parsed {
+    pub(super) runs: Vec<Run>,
+    plain: Vec<u8>,
+    lines: Range<usize>,
+}
+
+impl Parsed {
+    pub(super) fn parse(plain: Vec<u8>) -> Result<Self, CryptoError> {
+        let (format, rest) = plain.split_first().ok_or(CryptoError)?;
+        let (count, rest) = length(rest)?;
+        let listed = count.checked_mul(RUN_BYTES).ok_or(CryptoError)?;
+        let (runs, rest) = rest.split_at_checked(listed).ok_or(CryptoError)?;
+        let (lines, rest) = length(rest)?;
+        let whole = *format == FORMAT
+            && count > 0
+            && lines <= rest.len()
+            && (rest.len() - lines).is_multiple_of(WORD_BYTES);
+        if !whole {
+            return Err(CryptoError);
+        }
+        let runs = runs.chunks_exact(RUN_BYTES).map(run).collect();
+        let begin = plain.len() - rest.len();
+        Ok(Self {
+            runs: Option::ok_or(runs, CryptoError)?,
+            lines: begin..begin + lines,
+            plain,
+        })
+    }
+
+    /// All lines, each with its newline.
+    pub(super) fn lines(&self) -> &[u8] {
+        &self.plain[self.lines.clone()]
+    }
+
+    fn words(&self) -> &[u8] {
+        &self.plain[self.lines.end..]
+    }
+
+    /// The words, each with the change that validated its record; `None` for one that is none.
+    pub(super) fn spoken(&self) -> impl Iterator<Item = Option<Word>> {
+        let mut runs = self.runs.iter();
+        let (mut end, mut seq) = (0, 0);
+        // Words are in the order of their records.
+        self.words().chunks_exact(WORD_BYTES).map(move |bytes| {
+            let (record, rest) = bytes.split_first_chunk::<4>()?;
+            let (subject, rest) = rest.split_first()?;
+            let (id, digest) = rest.split_first_chunk::<16>()?;
+            while u64::from(u32::from_be_bytes(*record)) >= end {
+                let run = runs.next()?;
+                (end, seq) = (end + u64::from(run.count), run.seq);
+            }
+            Some(Word {
+                seq,
+                subject: Subject::from_number(*subject)?,
+                id: *id,
+                digest: digest.try_into().ok()?,
+            })
+        })
+    }
+}
+
+fn length(bytes: &[u8]) -> Result<(usize, &[u8]), CryptoError> {
+    let (length, rest) = bytes.split_first_chunk::<4>().ok_or(CryptoError)?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| CryptoError)?;
+    Ok((length, rest))
+}
+
+fn run(bytes: &[u8]) -> Option<Run> {
+    let (count, seq) = bytes.split_first_chunk::<4>()?;
+    Some(Run {
+        count: u32::from_be_bytes(*count),
+        seq: u64::from_be_bytes(seq.try_into().ok()?),
+    })
+}
