@@ -3,6 +3,7 @@
 //!
 //! Invariant: a configuration that parses is complete; nothing is looked up or made good later.
 
+mod metrics;
 mod network;
 mod outbound;
 #[cfg(test)]
@@ -56,6 +57,8 @@ pub struct Config {
     pub log: Log,
     /// What may be called besides public addresses over TLS.
     pub outbound: Outbound,
+    /// Where it tells Prometheus what it counts; nowhere without.
+    pub metrics: Option<SocketAddr>,
     /// Threads that run requests; as many as there are cores without.
     pub workers: Option<NonZeroUsize>,
 }
@@ -226,6 +229,7 @@ impl Config {
                 .collect::<Result<_, _>>()?,
             log: file.log,
             outbound: file.outbound.outbound(at)?,
+            metrics: file.metrics.listen()?,
             workers,
         })
     }
@@ -305,6 +309,8 @@ struct File {
     log: Log,
     #[serde(default)]
     outbound: outbound::OutboundSection,
+    #[serde(default)]
+    metrics: metrics::MetricsSection,
     #[serde(default)]
     runtime: RuntimeSection,
     #[serde(default, rename = "audit")]

@@ -12,6 +12,7 @@
 //! - [`crypto`]: the only place key bytes live.
 //! - [`outbound`]: the only place that calls out.
 //! - [`model`]: the nouns, without I/O.
+//! - [`metrics`]: what a server counts of itself.
 //! - [`clock`], [`entropy`], [`fault`]: time, chance and failpoints.
 //!
 //! Invariant: nothing calls upward in this list, and a test reads the source to prove it.
@@ -24,6 +25,7 @@ pub mod entropy;
 pub mod fault;
 pub mod http;
 pub mod jobs;
+pub mod metrics;
 pub mod model;
 pub mod operations;
 pub mod outbound;

@@ -8,6 +8,7 @@ use std::fs::DirBuilder;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use coffer::config::{
@@ -31,6 +32,9 @@ pub struct Dev {
     /// Where to listen; port 0 takes any that is free.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8200")]
     listen: SocketAddr,
+    /// Where to tell Prometheus what is counted, as 127.0.0.1:9200; a loopback address, and nowhere without.
+    #[arg(long, value_name = "ADDR", value_parser = loopback)]
+    metrics: Option<SocketAddr>,
     /// How long the first token lives: a number and s, m, h or d.
     #[arg(long, value_name = "DURATION", default_value = init::FIRST_TOKEN_TTL, value_parser = init::duration)]
     ttl: Ttl,
@@ -40,7 +44,8 @@ impl Dev {
     pub fn run(self, hardening: Hardening) -> Result<(), Failure> {
         let data = DataDir::find(self.data)?;
         data.make()?;
-        let config = data.config(self.listen);
+        let mut config = data.config(self.listen);
+        config.metrics = self.metrics;
         log::begin(config.log);
         log::warn_of(hardening);
         let runtime = runtime(Some(&config))?;
@@ -70,6 +75,7 @@ async fn start(data: &DataDir, config: Config, ttl: Ttl) -> Result<Server, Failu
         key: config.key.clone(),
     };
     let certificates = Certificates::load(files).map_err(Failure::failed)?;
+    let metrics = Arc::clone(&ground.metrics);
     let (sealed, first) = match ground.sealed().await? {
         Some(sealed) => (sealed, None),
         None => {
@@ -92,7 +98,7 @@ async fn start(data: &DataDir, config: Config, ttl: Ttl) -> Result<Server, Failu
         Some(first) => first,
         None => living_token(&opened.door, last, ttl).await?,
     };
-    let server = Server::listen(config, certificates, Some(opened)).await?;
+    let server = Server::listen(config, certificates, metrics, Some(opened)).await?;
     let file = dev_env::write(&data.0, server.address, &token)?;
     greet(server.address, &file);
     Ok(server)
@@ -142,6 +148,13 @@ fn greet(address: SocketAddr, file: &Path) {
          \n\
          Ctrl-C stops it; what you stored stays."
     );
+}
+
+/// An address that this machine alone reaches.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse::<SocketAddr>().ok();
+    let loopback = address.filter(|address| address.ip().to_canonical().is_loopback());
+    loopback.ok_or_else(|| "it takes a loopback address and a port, as 127.0.0.1:9200".to_owned())
 }
 
 /// The directory of a `dev` server.
@@ -203,6 +216,7 @@ impl DataDir {
                 loopback: true,
                 ..Outbound::default()
             },
+            metrics: None,
             workers: None,
         }
     }

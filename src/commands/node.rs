@@ -11,6 +11,8 @@ use coffer::config::{Config, DatabaseUrl, SealSource};
 use coffer::crypto::{Keyring, PlainToken, RootKey, RootPlace, SecretBytes};
 use coffer::door::{self, Door, Founding, StartError, Starting, StateDir};
 use coffer::entropy::{Entropy, SystemEntropy};
+use coffer::http::scrape::metrics;
+use coffer::metrics::Metrics;
 use coffer::model::{ClusterId, KeyKind, KeyRow, Name, Ttl};
 use coffer::seal::{SealError, SealRecord, file, passphrase};
 use coffer::store::{self, DatabaseSettings, Engine, Store, StoreError};
@@ -23,6 +25,7 @@ pub struct Ground {
     pub state_dir: Arc<StateDir>,
     pub clock: Arc<Clock>,
     pub entropy: Arc<dyn Entropy>,
+    pub metrics: Arc<Metrics>,
 }
 
 /// What a database writer may know as well: the cluster's id, how its root key is found, its wrapped keys.
@@ -51,6 +54,7 @@ impl Ground {
             state_dir: Arc::new(state_dir),
             clock: Arc::new(Clock::new()),
             entropy: Arc::new(entropy),
+            metrics: metrics(),
         })
     }
 
@@ -113,6 +117,7 @@ impl Ground {
             store: self.store,
             clock: self.clock,
             entropy: self.entropy,
+            metrics: self.metrics,
             state_dir: self.state_dir,
             node: config.node.clone(),
             accept_rollback: accepted.rollback,

@@ -3,6 +3,7 @@
 //!
 //! Invariant: a stop lets what has begun end, closes the log, and only then ends the process.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +12,9 @@ use coffer::config::Config;
 use coffer::crypto::{Hardening, RootKey, locked_memory};
 use coffer::door::Door;
 use coffer::http::tls::{CertificateFiles, Certificates};
-use coffer::http::{App, NodeFacts, server};
+use coffer::http::{App, NodeFacts, scrape, server};
 use coffer::jobs::{self, Refresher};
+use coffer::metrics::Metrics;
 use coffer::outbound::Outbound;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -80,13 +82,14 @@ async fn start(config: Config, accepted: Accepted) -> Result<Server, Failure> {
     let outbound = outbound(&config)?;
     let ground = Ground::open(&config).await?;
     let sealed = ground.sealed().await?.ok_or_else(node::not_founded)?;
+    let metrics = Arc::clone(&ground.metrics);
     match sealed.root(&config.seal).await? {
         Some(root) => {
             let opened = open(ground, &sealed, root, &config, accepted, outbound).await?;
-            Server::listen(config, certificates, Some(opened)).await
+            Server::listen(config, certificates, metrics, Some(opened)).await
         }
         None => {
-            let server = Server::listen(config.clone(), certificates, None).await?;
+            let server = Server::listen(config.clone(), certificates, metrics, None).await?;
             tracing::info!("sealed: an operator has to run coffer-server unseal");
             let (root, operator) = unseal::wait(&sealed, &ground.state_dir.socket()).await?;
             let opened = open(ground, &sealed, root, &config, accepted, outbound).await;
@@ -146,8 +149,9 @@ pub struct Server {
     working: Option<(Door, Refresher)>,
     certificates: Arc<Certificates>,
     /// Where it listens; a port that was 0 is a number now.
-    pub address: std::net::SocketAddr,
+    pub address: SocketAddr,
     http: JoinHandle<()>,
+    scrape: Option<JoinHandle<()>>,
     stop: watch::Sender<bool>,
 }
 
@@ -156,19 +160,17 @@ impl Server {
     pub async fn listen(
         config: Config,
         certificates: Arc<Certificates>,
+        metrics: Arc<Metrics>,
         opened: Option<Opened>,
     ) -> Result<Self, Failure> {
-        let taken = |error| {
-            Failure::failed(format!(
-                "The server cannot listen on {} ({error}).",
-                config.listen
-            ))
+        let (listener, address) = bind(config.listen).await?;
+        let scraped = match config.metrics {
+            Some(address) => Some(bind(address).await?),
+            None => None,
         };
-        let listener = TcpListener::bind(config.listen).await.map_err(taken)?;
-        let address = listener.local_addr().map_err(taken)?;
         let mut boot = [0; 8];
         coffer::entropy::Entropy::fill(&coffer::entropy::SystemEntropy, &mut boot);
-        let app = App::new(config.trusted_proxies, u64::from_be_bytes(boot));
+        let app = App::new(config.trusted_proxies, u64::from_be_bytes(boot), metrics);
         let (stop, stopped) = watch::channel(false);
         let http = tokio::spawn(server::serve(
             listener,
@@ -176,6 +178,10 @@ impl Server {
             Arc::clone(&app),
             stopped,
         ));
+        let scrape = scraped.map(|(listener, address)| {
+            tracing::info!(%address, "metrics are told");
+            tokio::spawn(scrape::serve(listener, Arc::clone(&app), stop.subscribe()))
+        });
         tracing::info!(%address, "listening");
         let server = Self {
             app,
@@ -183,6 +189,7 @@ impl Server {
             certificates,
             address,
             http,
+            scrape,
             stop,
         };
         Ok(match opened {
@@ -230,6 +237,9 @@ impl Server {
             return Err(node::fenced(why));
         }
         let _ = self.http.await;
+        if let Some(scrape) = self.scrape {
+            let _ = scrape.await;
+        }
         if timeout(JOBS_TIME_MAX, async {
             while jobs.join_next().await.is_some() {}
         })
@@ -246,6 +256,15 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// Opens a port; one that was 0 is a number then.
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
+    let taken =
+        |error| Failure::failed(format!("The server cannot listen on {address} ({error})."));
+    let listener = TcpListener::bind(address).await.map_err(taken)?;
+    let bound = listener.local_addr().map_err(taken)?;
+    Ok((listener, bound))
 }
 
 fn reload(certificates: &Certificates) {

@@ -35,6 +35,9 @@ workers = 2
 
 [audit]
 durability = "durable"
+
+[metrics]
+listen = "127.0.0.1:9200"
 "#;
 
 const LEAST: &str = r#"
@@ -76,6 +79,47 @@ fn a_whole_file_is_taken() {
     );
     assert!(!config.outbound.loopback);
     assert_eq!(config.workers.map(NonZeroUsize::get), Some(2));
+    let metrics = config.metrics.expect("it is on");
+    assert_eq!(metrics.to_string(), "127.0.0.1:9200");
+}
+
+/// Another machine may read what is counted only when the file says so in a word of its own.
+#[test]
+fn metrics_are_told_to_this_machine_alone() {
+    let metrics = |lines: &str| {
+        let own = "[metrics]\nlisten = \"127.0.0.1:9200\"";
+        parse(&WHOLE.replace(own, &format!("[metrics]\n{lines}")), None)
+            .map(|config| config.metrics)
+    };
+    assert_eq!(metrics(""), Ok(None));
+    for loopback in ["127.0.0.2:0", "[::1]:9200", "[::ffff:127.0.0.1]:9200"] {
+        assert!(
+            metrics(&format!("listen = \"{loopback}\"")).is_ok_and(|metrics| metrics.is_some())
+        );
+    }
+    for remote in [
+        "0.0.0.0:9200",
+        "[::]:9200",
+        "10.0.0.1:9200",
+        "[::ffff:10.0.0.1]:9200",
+    ] {
+        let listen = format!("listen = \"{remote}\"");
+        let said = metrics(&listen).expect_err(remote);
+        assert!(said.contains("`metrics.allow_remote = true`"), "{said}");
+        assert!(metrics(&format!("{listen}\nallow_remote = false")).is_err());
+        let told = metrics(&format!("{listen}\nallow_remote = true"));
+        assert_eq!(told, Ok(Some(remote.parse().expect("an address"))));
+    }
+    let said = metrics("allow_remote = true").expect_err("nowhere");
+    assert!(
+        said.contains("the key `metrics.listen` is missing"),
+        "{said}"
+    );
+    let said = metrics("listen = \"hunter2\"").expect_err("no address");
+    assert!(
+        said.contains("the key `metrics.listen` takes") && !said.contains("hunter2"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -42,7 +42,7 @@ impl Door {
             }
             match shared.queue.read(draft).await {
                 Outcome::Stored => return answer.map(drop),
-                unstored => unstored.may_go_on()?,
+                unstored => self.may_go_on(unstored, tried)?,
             }
         }
         Err(Refusal::Unavailable(BUSY))

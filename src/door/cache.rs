@@ -89,6 +89,16 @@ impl Cache {
         self.0.remove_if(at, |entry| entry.at.seq < seq);
     }
 
+    /// How many facts there are.
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// What they weigh, in bytes.
+    pub(super) fn weight(&self) -> u64 {
+        self.0.weight()
+    }
+
     pub(super) fn clear(&self) {
         self.0.clear();
     }

@@ -296,6 +296,7 @@ impl Door {
                 Some(answer),
             ));
         }
+        shared.metrics.ledger.deferred.one();
         let slot = Arc::new(Mutex::new(None));
         let deferred = defer(Arc::clone(shared), Arc::clone(attempt), Arc::clone(&slot));
         let outcome = shared.queue.command(Command::Deferred(deferred)).await;

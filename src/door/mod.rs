@@ -64,6 +64,7 @@ pub use view::{REFS_MAX, View};
 use draft::Outcome;
 use shared::Shared;
 
+use crate::metrics::{Metrics, Now};
 use crate::model::{Grant, Refusal, Resource, Timestamp, TokenProblem};
 
 /// Attempts before a request is told to come back: a command's third is made under the lock and cannot be touched.
@@ -105,10 +106,23 @@ impl Door {
             };
             match outcome {
                 Outcome::Stored => return answer.unwrap_or(Err(Refusal::Unavailable(UNKNOWN))),
-                unstored => unstored.may_go_on()?,
+                unstored => self.may_go_on(unstored, tried)?,
             }
         }
         Err(Refusal::Unavailable(BUSY))
+    }
+
+    /// Whether it is worth deciding again what was not stored.
+    fn may_go_on(&self, unstored: Outcome, tried: u32) -> Result<(), Refusal> {
+        unstored.may_go_on()?;
+        let counted = &self.shared.metrics.ledger;
+        let again = if tried == 0 {
+            &counted.sent_back
+        } else {
+            &counted.sent_back_again
+        };
+        again.one();
+        Ok(())
     }
 
     /// What shows no token at all is counted, and a fenced node answers nobody.
@@ -156,6 +170,21 @@ impl Door {
     /// The instant for work that the node does unasked.
     pub fn now(&self) -> Timestamp {
         self.shared.now()
+    }
+
+    /// What is counted of this server.
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
+    /// Tells what there is now.
+    pub fn look(&self, now: &mut Now) {
+        let (reads, changes) = self.shared.queue.lengths();
+        now.ready = self.is_ready();
+        now.waiting_reads = reads as u64;
+        now.waiting_changes = changes as u64;
+        now.cache_entries = self.shared.cache.count() as u64;
+        now.cache_bytes = self.shared.cache.weight();
     }
 
     /// Whether a batch or a probe went well within the last five seconds, and nobody else owns the stream.

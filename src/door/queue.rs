@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, SetOnce};
+use tokio::time::Instant;
 
 use super::draft::{Command, Draft, Outcome};
+use crate::metrics::Batches;
 
 /// Drafts that may wait at once.
 const WAITING_MAX: usize = 65_536;
@@ -22,6 +24,8 @@ type Outcomes = Vec<Outcome>;
 /// A batch as the ledger takes it.
 pub(super) struct Batch<T> {
     pub(super) drafts: Vec<T>,
+    /// Since when the first of them waits.
+    since: Option<Instant>,
     done: Arc<SetOnce<Outcomes>>,
 }
 
@@ -30,23 +34,36 @@ impl<T> Batch<T> {
     fn new(expected: usize) -> Self {
         Self {
             drafts: Vec::with_capacity(expected.min(EXPECTED_MAX)),
+            since: None,
             done: Arc::new(SetOnce::new()),
         }
     }
 
     /// Takes the drafts out; the answerer tells those who wait.
     pub(super) fn split(self) -> (Vec<T>, Answerer) {
-        (self.drafts, Answerer(self.done))
+        let Self {
+            drafts,
+            since,
+            done,
+        } = self;
+        (drafts, Answerer { since, done })
     }
 }
 
 /// Tells everybody in a batch what became of their drafts.
-pub(super) struct Answerer(Arc<SetOnce<Outcomes>>);
+pub(super) struct Answerer {
+    since: Option<Instant>,
+    done: Arc<SetOnce<Outcomes>>,
+}
 
 impl Answerer {
-    pub(super) fn answer(self, outcomes: Outcomes) {
+    /// `counted` are the batches of this kind.
+    pub(super) fn answer(self, outcomes: Outcomes, counted: &Batches) {
+        if let Some(since) = self.since {
+            counted.waited.observe(since.elapsed());
+        }
         // A batch is answered once; `SetOnce` refuses a second time, which cannot be since this consumes itself.
-        let _ = self.0.set(outcomes);
+        let _ = self.done.set(outcomes);
     }
 }
 
@@ -154,6 +171,7 @@ impl Queue {
                 return Outcome::Full;
             }
             let batch = queue(&mut waiting);
+            batch.since.get_or_insert_with(Instant::now);
             batch.drafts.push(draft);
             (batch.drafts.len() - 1, Arc::clone(&batch.done))
         };

@@ -21,6 +21,7 @@ use super::view::STORE_LOST;
 use crate::clock::Clock;
 use crate::crypto::Keyring;
 use crate::entropy::Entropy;
+use crate::metrics::Metrics;
 use crate::model::{BootId, ClusterId, Refusal, StreamId, StreamRow, Timestamp};
 use crate::store::{Reader, Store};
 
@@ -38,6 +39,7 @@ pub(super) struct Shared {
     pub(super) before: Option<BootId>,
     pub(super) clock: Arc<Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
+    pub(super) metrics: Arc<Metrics>,
     pub(super) cache: Cache,
     pub(super) bearers: Bearers,
     pub(super) history: History,

@@ -22,6 +22,7 @@ use super::state_dir::StateDir;
 use crate::clock::Clock;
 use crate::crypto::Keyring;
 use crate::entropy::Entropy;
+use crate::metrics::Metrics;
 use crate::model::{BootId, Cluster, ClusterId, DocumentKind, Name, StreamId, Timestamp};
 use crate::store::{Stamp, Store, StoreError};
 
@@ -54,6 +55,8 @@ pub struct Starting {
     pub clock: Arc<Clock>,
     /// Where random bytes come from.
     pub entropy: Arc<dyn Entropy>,
+    /// What is counted of this server.
+    pub metrics: Arc<Metrics>,
     /// Where the node keeps what the database must not be trusted with.
     pub state_dir: Arc<StateDir>,
     /// The node's name by configuration.
@@ -100,6 +103,7 @@ pub async fn start(starting: Starting) -> Result<Door, StartError> {
         keys,
         clock,
         entropy,
+        metrics,
         state_dir,
         ..
     } = starting;
@@ -116,6 +120,7 @@ pub async fn start(starting: Starting) -> Result<Door, StartError> {
         before,
         clock,
         entropy,
+        metrics,
         cache: Cache::new(),
         bearers: super::bearers::Bearers::new(),
         history: History::new(world),

@@ -20,7 +20,7 @@ use super::finish::Finish;
 use super::journal::Journal;
 use super::problem::Fault;
 use super::reply::{Body, Reply};
-use super::routes::{self, Found};
+use super::routes::{self, Found, ROUTES};
 use super::shares::{Peer, Shares};
 use super::source::source_of;
 use super::unread::RequestBody;
@@ -28,6 +28,7 @@ use super::{headers, open, url};
 use crate::config::Network;
 use crate::door::{Counted, Credential, Door, RequestId, Turned};
 use crate::jobs::Refresher;
+use crate::metrics::{Metrics, Now};
 use crate::model::{Refusal, TokenProblem};
 
 /// What `status` tells to who may manage the server.
@@ -51,6 +52,7 @@ pub struct App {
     trusted: Vec<Network>,
     shares: Shares,
     journal: Journal,
+    metrics: Arc<Metrics>,
     boot: u64,
     counter: AtomicU64,
 }
@@ -64,13 +66,14 @@ pub(super) struct Unsealed {
 
 impl App {
     /// A sealed app. `boot` names its requests until it is unsealed; then the door does.
-    pub fn new(trusted: Vec<Network>, boot: u64) -> Arc<Self> {
+    pub fn new(trusted: Vec<Network>, boot: u64, metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
             unsealed: OnceLock::new(),
             counted: Counted::default(),
             trusted,
             shares: Shares::default(),
             journal: Journal::default(),
+            metrics,
             boot,
             counter: AtomicU64::new(0),
         })
@@ -104,20 +107,27 @@ impl App {
         let began = Instant::now();
         let (method, version) = (request.method().clone(), request.version());
         let id = self.request_id();
-        let mut pattern = "";
+        let mut route = Numbered::NONE;
         let framing = if two_lengths {
             Err(Fault::Ambiguous(TWO_LENGTHS))
         } else {
             headers::check_host(request.headers(), version)
         };
-        let result = match self.begin(request, peer, id, framing, &mut pattern) {
+        let result = match self.begin(request, peer, id, framing, &mut route) {
             Ok(Begun::Open(reply)) => Ok(reply),
             Ok(Begun::Running(running)) => running.await,
             Err(fault) => Err(fault),
         };
-        let status = result.as_ref().map_or_else(Fault::status, Reply::status);
-        self.journal
-            .write(&method, pattern, status, id, began.elapsed());
+        let took = began.elapsed();
+        let status = match &result {
+            Ok(reply) => reply.status(),
+            Err(fault) => {
+                self.metrics.http.refused(fault.code());
+                fault.status()
+            }
+        };
+        self.metrics.http.answered(route.number, status, took);
+        self.journal.write(&method, route.pattern, status, id, took);
         let answer = match result {
             Ok(reply) => reply.answer(id),
             Err(fault) => fault.answer(id, version),
@@ -136,7 +146,7 @@ impl App {
         peer: &Peer,
         id: RequestId,
         framing: Result<(), Fault>,
-        pattern: &mut &'static str,
+        numbered: &mut Numbered,
     ) -> Result<Begun, Fault> {
         let (parts, body) = request.into_parts();
         let source = source_of(peer.address, &parts.headers, &self.trusted);
@@ -144,12 +154,12 @@ impl App {
         let path = url::decode_path(parts.uri.path())
             .map_err(|refusal| self.turn_away(source, refusal.into()))?;
         let run = match routes::find(&parts.method, &path) {
-            Found::Route(route) => {
-                *pattern = route.pattern;
+            Found::Route(number, route) => {
+                *numbered = Numbered::new(number, route.pattern);
                 route.run
             }
-            Found::Open(route) => {
-                *pattern = route.pattern;
+            Found::Open(number, route) => {
+                *numbered = Numbered::new(ROUTES.len() + number, route.pattern);
                 if !body.is_end_stream() {
                     return Err(self.turn_away(source, body::none_taken()));
                 }
@@ -190,7 +200,7 @@ impl App {
             source,
             credential,
             decoded,
-            pattern,
+            pattern: numbered.pattern,
             body,
             place,
             parts,
@@ -222,6 +232,40 @@ impl App {
 
     pub(super) fn unsealed(&self) -> Option<&Unsealed> {
         self.unsealed.get()
+    }
+
+    /// What is counted of this server.
+    pub(super) const fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// What there is now, for those who ask what is counted.
+    pub(super) fn look(&self) -> Now {
+        let mut now = Now {
+            sealed: self.unsealed.get().is_none(),
+            requests: self.shares.requests() as u64,
+            ..Now::default()
+        };
+        if let Some(unsealed) = self.unsealed.get() {
+            unsealed.door.look(&mut now);
+            unsealed.refresher.look(&mut now);
+        }
+        now
+    }
+}
+
+/// The route that a request asks for, with its number among all of them.
+struct Numbered {
+    number: usize,
+    pattern: &'static str,
+}
+
+impl Numbered {
+    /// No route at all: a number behind the last one's.
+    const NONE: Self = Self::new(usize::MAX, "");
+
+    const fn new(number: usize, pattern: &'static str) -> Self {
+        Self { number, pattern }
     }
 }
 

@@ -16,6 +16,7 @@
 //! | [`server`] [`tls`] | sockets, handshakes, connections |
 //! | `activity` `lengths` `linger` `unread` | what is on its way in a connection, and how it ends |
 //! | `shares` | what each source may use of all that there is |
+//! | [`scrape`] | a listener of its own for what is counted |
 //! | [`probe`] | asks a server on this machine whether it is ready |
 //! | [`limits`] | every number with its unit |
 
@@ -40,6 +41,7 @@ pub mod problem;
 pub mod reply;
 mod rotations;
 pub mod routes;
+pub mod scrape;
 mod secrets;
 pub mod server;
 mod shares;

@@ -50,12 +50,17 @@ const RETRY_AFTER_S: u64 = 1;
 const RETRY_AFTER_SEALED_S: u64 = 10;
 
 /// Status, code, sentence.
-type Row<'a> = (u16, &'a str, Cow<'a, str>);
+type Row<'a> = (u16, &'static str, Cow<'a, str>);
 
 impl Fault {
     /// The HTTP status.
     pub fn status(&self) -> u16 {
         self.row().0
+    }
+
+    /// The machine-readable code.
+    pub fn code(&self) -> &'static str {
+        self.row().1
     }
 
     fn row(&self) -> Row<'_> {
@@ -126,7 +131,7 @@ impl Fault {
             title: status.canonical_reason().unwrap_or("Unknown").into(),
             status: status.as_u16(),
             detail: sentence(&detail).into(),
-            code: code.to_owned().into(),
+            code: code.into(),
             request_id: id.to_string(),
             retry_after,
         };
@@ -300,6 +305,8 @@ mod tests {
             ),
         ];
         for (fault, status, code, retry_after) in table {
+            assert!(coffer_api::PROBLEMS.contains(&(status, code)), "{code}");
+            assert!(crate::metrics::STATUSES.contains(&status), "{status}");
             let name = format!("{fault:?}");
             let (response, problem) = shown(fault).await;
             assert_eq!(response.status().as_u16(), status, "{name}");

@@ -137,8 +137,10 @@ const fn delete<O: Endpoint>(pattern: &'static str) -> Route {
 
 /// What a method and a decoded path lead to.
 pub(super) enum Found {
-    Route(&'static Route),
-    Open(&'static OpenRoute),
+    /// One of [`ROUTES`], and where it stands there.
+    Route(usize, &'static Route),
+    /// One of [`OPEN_ROUTES`], and where it stands there.
+    Open(usize, &'static OpenRoute),
     /// The path has routes, for these methods.
     OtherMethods(String),
     Nothing,
@@ -148,19 +150,22 @@ pub(super) fn find(method: &Method, path: &str) -> Found {
     let mut allowed = Vec::new();
     if let Some(below) = path.strip_prefix(API_ROOT) {
         let noun = first_part(below);
-        for route in ROUTES.iter().filter(|route| route.noun == noun) {
-            if fit(route.pattern, below).is_none() {
+        for (number, route) in ROUTES.iter().enumerate() {
+            if route.noun != noun || fit(route.pattern, below).is_none() {
                 continue;
             }
             if route.method == *method {
-                return Found::Route(route);
+                return Found::Route(number, route);
             }
             allowed.push(route.method.as_str());
         }
     }
-    for route in OPEN_ROUTES.iter().filter(|route| route.pattern == path) {
+    for (number, route) in OPEN_ROUTES.iter().enumerate() {
+        if route.pattern != path {
+            continue;
+        }
         if route.method == *method {
-            return Found::Open(route);
+            return Found::Open(number, route);
         }
         allowed.push(route.method.as_str());
     }
@@ -212,8 +217,8 @@ mod tests {
 
     fn found(method: Method, path: &str) -> String {
         match find(&method, path) {
-            Found::Route(route) => format!("{} {}", route.method, route.pattern),
-            Found::Open(route) => format!("open {}", route.pattern),
+            Found::Route(_, route) => format!("{} {}", route.method, route.pattern),
+            Found::Open(_, route) => format!("open {}", route.pattern),
             Found::OtherMethods(allowed) => format!("405 {allowed}"),
             Found::Nothing => "404".to_owned(),
         }

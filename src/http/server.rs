@@ -36,6 +36,7 @@ use super::reply::Body;
 use super::shares::Peer;
 use super::source::network_of;
 use super::unread::RequestBody;
+use crate::metrics::{Metrics, open_files_max};
 
 /// After an error of `accept`, such as no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -50,7 +51,7 @@ pub async fn serve(
     mut stop: watch::Receiver<bool>,
 ) {
     let acceptor = TlsAcceptor::from(tls);
-    let connections = Connections::new();
+    let connections = Connections::new(Arc::clone(app.metrics()));
     let (alive, _) = watch::channel(());
     loop {
         let accepted = tokio::select! {
@@ -70,6 +71,7 @@ pub async fn serve(
         };
         // Past a limit the socket is closed at once: an answer would cost a handshake.
         let Some(place) = connections.enter(peer.ip()) else {
+            app.metrics().http.turned_away.one();
             continue;
         };
         let (acceptor, app, stop, alive) = (
@@ -219,16 +221,19 @@ struct Connections {
     by_source: Mutex<HashMap<IpAddr, usize>>,
     all: AtomicUsize,
     all_max: usize,
+    metrics: Arc<Metrics>,
 }
 
 impl Connections {
-    fn new() -> Arc<Self> {
-        let files = open_files_max().unwrap_or(CONNECTIONS_MAX);
+    fn new(metrics: Arc<Metrics>) -> Arc<Self> {
+        let files = open_files_max().and_then(|files| files.try_into().ok());
+        let files = files.unwrap_or(CONNECTIONS_MAX);
         let all_max = CONNECTIONS_MAX.min(files.saturating_sub(FILES_RESERVED).max(1));
         Arc::new(Self {
             by_source: Mutex::default(),
             all: AtomicUsize::new(0),
             all_max,
+            metrics,
         })
     }
 
@@ -246,6 +251,8 @@ impl Connections {
         }
         by_source.insert(source, of_source + 1);
         self.all.fetch_add(1, Ordering::Relaxed);
+        self.metrics.http.taken.one();
+        self.metrics.http.open_connections.raise();
         Some(Place {
             connections: Arc::clone(self),
             source,
@@ -273,16 +280,8 @@ impl Drop for Place {
             }
         }
         self.connections.all.fetch_sub(1, Ordering::Relaxed);
+        self.connections.metrics.http.open_connections.lower();
     }
-}
-
-/// How many files this process may open, as the kernel says.
-fn open_files_max() -> Option<usize> {
-    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
-    let line = limits
-        .lines()
-        .find_map(|line| line.strip_prefix("Max open files"))?;
-    line.split_whitespace().next()?.parse().ok()
 }
 
 /// An error of the connection that was accepted, not of the listener.
@@ -308,6 +307,7 @@ mod tests {
             by_source: Mutex::default(),
             all: AtomicUsize::new(0),
             all_max: 3_000,
+            metrics: Arc::default(),
         });
         let places: Vec<_> = (0..CONNECTIONS_PER_SOURCE_MAX)
             .map(|host| {

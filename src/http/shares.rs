@@ -69,6 +69,11 @@ impl Shares {
         Arc::clone(share.or_insert_with(fresh))
     }
 
+    /// Requests being answered.
+    pub(super) fn requests(&self) -> usize {
+        self.all.requests.load(Relaxed)
+    }
+
     pub(super) fn peer(&self, address: IpAddr) -> Peer {
         Peer {
             address: address.to_canonical(),

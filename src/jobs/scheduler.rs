@@ -150,8 +150,10 @@ impl Scheduler {
             .door
             .run_system(PART, RotateDue { name: name.clone() })
             .await;
+        let counted = &self.door.metrics().rotations;
         match rotated {
             Ok(answer) => {
+                counted.rotated.one();
                 tracing::info!(secret = %name, version = answer.reply.version, "rotated");
                 self.setbacks.forget(&name);
                 fault::point("rotation done").is_ok()
@@ -159,10 +161,12 @@ impl Scheduler {
             // Another node was faster, or somebody took the policy or the secret away.
             Err(Refusal::Conflict("not-due", _) | Refusal::NotFound) => true,
             Err(Refusal::Unavailable(why)) => {
+                counted.failed.one();
                 tracing::warn!(secret = %name, why, "a rotation was not made");
                 false
             }
             Err(refusal) => {
+                counted.failed.one();
                 tracing::warn!(secret = %name, code = refusal.code(), "a rotation was not made");
                 self.setbacks.note(name, self.door.now());
                 true

@@ -4,7 +4,9 @@
 mod audit;
 mod connections;
 mod keys;
+mod metrics;
 mod places;
+mod problems;
 mod queries;
 mod rotations;
 mod secrets;

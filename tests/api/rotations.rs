@@ -105,6 +105,8 @@ both_engines! {
         v.advance(Ttl::seconds(10 * 3600));
         eventually("the next rotation", || async { (version(&v).await == 3).then_some(()) }).await;
         assert_eq!(v.audit().await.count("system/scheduler", "rotate", "payments/prod/stripe", "allowed"), 2);
+        let rotated = async || v.metrics().await.value("coffer_rotations_total{outcome=\"rotated\"}");
+        eventually("both are counted", || async { (rotated().await == 2.0).then_some(()) }).await;
         v.advance(Ttl::seconds(601));
         v.get(&format!("{STRIPE}?previous=true"), &v.root).await.is_problem(404, "not-found");
     }

@@ -63,9 +63,16 @@ async fn nothing_is_served_from_memory_while_postgresql_is_gone() {
     says_nothing(&cluster, &a, &etag, &told).await;
     let unready = || async { (cluster.get_ready(&a).await == 503).then_some(()) };
     eventually("it says that it is not ready", unready).await;
+    let counted = a.metrics().await;
+    let claims = |how: &str| format!("coffer_database_claims_total{{outcome=\"{how}\"}}");
+    assert!(counted.value(&claims("failed")) > 0.0 && counted.value(&claims("held")) == 0.0);
+    assert_eq!(counted.value("coffer_ready"), 0.0);
     says_nothing(&cluster, &a, &etag, &told).await;
     proxy.set(Mode::Pass);
     is_back(&cluster, &a, &told, 2).await;
+    let counted = a.metrics().await;
+    let resets = counted.value("coffer_cache_resets_total{reason=\"reconnect\"}");
+    assert_eq!([counted.value(&claims("held")), resets], [1.0, 1.0]);
     assert_eq!(a.end().await.code, Some(0));
     cluster.check().await;
 }

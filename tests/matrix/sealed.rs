@@ -10,6 +10,7 @@ use super::rows::ROWS;
 use super::tally::Tally;
 use super::{Fill, ask};
 use crate::support::built::{Opened, Place};
+use crate::support::scrape::Scrape;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sqlite() {
@@ -43,6 +44,12 @@ async fn story(engine: Engine) {
     ready.is_problem(503, "sealed");
     let status = server.get("/status", &place.root).await.is(200);
     assert_eq!(status.json(), json!({ "sealed": true }));
+    let counted = server.metrics().await;
+    let is =
+        |counted: &Scrape| ["sealed", "ready"].map(|name| counted.value(&format!("coffer_{name}")));
+    assert_eq!(is(&counted), [1.0, 0.0]);
+    let refused = counted.value("coffer_http_refusals_total{code=\"sealed\"}");
+    assert_eq!(refused, (callers.len() * ROWS.len() + 1) as f64);
 
     place.unseal("one");
     // Told as unsealed, and open from then on.
@@ -51,6 +58,7 @@ async fn story(engine: Engine) {
         (ready.status() == 204).then_some(())
     })
     .await;
+    assert_eq!(is(&server.metrics().await), [0.0, 1.0]);
     let export = server.get("/audit/export", &place.root).await.is(200);
     let records = Tally::of_lines(export.text().lines());
     assert_eq!(

@@ -73,9 +73,22 @@ async fn reads_go_on_while_another_node_writes_as_fast_as_it_can() {
     assert!(reads > 10 && last > 1, "{reads} reads up to {last}");
     cluster.bundle(&a).await;
     cluster.check().await;
+    let counted = a.metrics().await;
+    let again = |how: &str| {
+        counted.value(&format!(
+            "coffer_ledger_decided_again_total{{how=\"{how}\"}}"
+        ))
+    };
+    let linked = ["statements", "statement_records"]
+        .map(|what| counted.value(&format!("coffer_ledger_second_{what}_total")));
+    assert!(linked[0] > 0.0 && linked[1] >= linked[0], "{linked:?}");
     // Once it has ended, everything that it printed was heard.
     a.kill().await;
     assert!(a.hits(SENT_BACK) > 0, "no read met a write");
+    assert_eq!(
+        (again("sent-back"), again("sent-back-again")),
+        (a.hits(SENT_BACK) as f64, 0.0)
+    );
     assert_eq!(a.hits(SENT_BACK_AGAIN), 0, "two attempts are enough");
 }
 

@@ -193,6 +193,9 @@ async fn followed(seq: Seq) {
         "allowed: history-dropped",
     );
     assert_eq!(dropped, 1, "the matter is recorded");
+    let counted = b.metrics().await;
+    let resets = counted.value("coffer_cache_resets_total{reason=\"history\"}");
+    assert_eq!(resets, 1.0);
 }
 
 /// B changes `one` while A stands, and somebody alters the notes of it before A goes on.

@@ -89,6 +89,7 @@ impl Vault {
             store,
             clock: Arc::clone(&clock),
             entropy: Arc::new(SystemEntropy),
+            metrics: Arc::default(),
             state_dir: Arc::new(state),
             node: None,
             accept_rollback: false,

@@ -14,6 +14,7 @@ use coffer::store::Engine;
 use tempfile::TempDir;
 
 use super::client::{Client, Token};
+use super::scrape::Scrape;
 use super::{eventually, postgres};
 
 /// What opens the seal of every such server.
@@ -42,6 +43,7 @@ pub struct Built {
     child: Child,
     folder: PathBuf,
     client: Client,
+    metrics: SocketAddr,
 }
 
 impl Place {
@@ -97,11 +99,13 @@ impl Place {
         let child = serve.stderr(log).stdin(Stdio::null()).spawn();
         let child = child.expect("the server's program can be run");
         let log = config.with_extension("log");
-        let address = eventually("the server listens", || async { listening(&log) }).await;
+        let address = eventually("the server listens", || async { said(&log, "listening") }).await;
+        let metrics = said(&log, "metrics are told").expect("it is said before");
         Built {
             child,
             folder: self.folder.path().to_owned(),
             client: Client::new(address, &self.authority),
+            metrics,
         }
     }
 
@@ -136,6 +140,7 @@ impl Place {
             "listen = \"127.0.0.1:0\"\nnode = \"{node}\"\nstate_dir = \"state-{node}\"\n\
              [tls]\ncertificate = \"certificate.pem\"\nkey = \"key.pem\"\n\
              [seal]\nkind = \"passphrase\"\n{passphrase}\
+             [metrics]\nlisten = \"127.0.0.1:0\"\n\
              [outbound]\nallow = [\"127.0.0.0/8\"]\n\
              [log]\nlevel = \"trace\"\n"
         );
@@ -166,6 +171,11 @@ impl Built {
     /// The folder of its place.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// What it counts.
+    pub async fn metrics(&self) -> Scrape {
+        Scrape::of(self.metrics).await
     }
 
     /// Tells it to stop, and waits until it has.
@@ -200,11 +210,12 @@ impl Drop for Built {
     }
 }
 
-/// Where a server says that it listens, in its own log.
-fn listening(log: &Path) -> Option<SocketAddr> {
+/// The address that a server says with these words, in its own log.
+fn said(log: &Path, words: &str) -> Option<SocketAddr> {
     let text = std::fs::read_to_string(log).ok()?;
     let mut lines = text.lines();
-    let line = lines.find(|line| line.contains(r#""message":"listening""#))?;
+    let words = format!(r#""message":"{words}""#);
+    let line = lines.find(|line| line.contains(&words))?;
     let event: serde_json::Value = serde_json::from_str(line).ok()?;
     event["address"].as_str()?.parse().ok()
 }

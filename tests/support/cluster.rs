@@ -285,7 +285,7 @@ impl Cluster {
             "listen = \"127.0.0.1:0\"\nnode = \"{node}\"\nstate_dir = \"{state}.state\"\n\
              [database]\nurl = \"{url}\"\n[tls]\ncertificate = \"certificate.pem\"\nkey = \"key.pem\"\n\
              [seal]\nkind = \"file\"\nfile = \"root.key\"\n[log]\nformat = \"json\"\n\
-             [outbound]\nallow = [\"127.0.0.0/8\"]\n"
+             [outbound]\nallow = [\"127.0.0.0/8\"]\n[metrics]\nlisten = \"127.0.0.1:0\"\n"
         );
         replace(&config, &text);
         config

@@ -14,6 +14,7 @@ pub mod postgres;
 pub mod provider;
 pub mod proxy;
 pub mod records;
+pub mod scrape;
 pub mod vault;
 
 use std::time::Duration;

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::client::Client;
 use super::eventually;
+use super::scrape::Scrape;
 
 /// A running server. Its [`Client`]'s methods are its own.
 pub struct Node {
@@ -54,7 +55,7 @@ impl Node {
         std::thread::spawn(move || hearing.hear(stderr));
         let child = Mutex::new(child);
         let address = eventually("a node listens, or ends", || async {
-            match said.find(address) {
+            match said.find(|line| address(line, "listening")) {
                 Some(address) => Some(Ok(address)),
                 None => said.ended(&child).map(Err),
             }
@@ -86,6 +87,13 @@ impl Node {
         let hit = format!("failpoint {point}: ");
         let lines = self.said.lines.lock().expect("no panic");
         lines.iter().filter(|line| line.contains(&hit)).count()
+    }
+
+    /// What it counts.
+    pub async fn metrics(&self) -> Scrape {
+        let told = self.said.find(|line| address(line, "metrics are told"));
+        let told = told.expect("it is said before it listens");
+        Scrape::of(told.parse().expect("an address")).await
     }
 
     /// Whether a line that it printed holds this.
@@ -186,9 +194,9 @@ impl Said {
     }
 }
 
-fn address(line: &str) -> Option<String> {
+fn address(line: &str, words: &str) -> Option<String> {
     let line: Value = serde_json::from_str(line).ok()?;
-    (line["message"] == "listening").then(|| line["address"].as_str().map(str::to_owned))?
+    (line["message"] == words).then(|| line["address"].as_str().map(str::to_owned))?
 }
 
 /// Output as text.

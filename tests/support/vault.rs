@@ -14,7 +14,7 @@ use coffer::crypto::{Keyring, RootKey};
 use coffer::door::{self, Door, Founding, Starting, StateDir};
 use coffer::entropy::SystemEntropy;
 use coffer::http::tls::{CertificateFiles, Certificates};
-use coffer::http::{App, NodeFacts, server};
+use coffer::http::{App, NodeFacts, scrape, server};
 use coffer::jobs::{self, Refresher};
 use coffer::model::{ClusterId, Ttl};
 use coffer::outbound::Outbound;
@@ -28,6 +28,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::client::{Client, Token};
 use super::postgres;
 use super::records::Records;
+use super::scrape::Scrape;
 
 /// How long the first token lives.
 const ROOT_TTL: Ttl = Ttl::days(365);
@@ -78,8 +79,10 @@ struct Running {
     address: SocketAddr,
     door: Door,
     refresher: Refresher,
+    metrics: SocketAddr,
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
+    scrape: JoinHandle<()>,
     jobs: JoinSet<()>,
 }
 
@@ -211,6 +214,16 @@ impl TestVault {
             .expect("it verifies")
     }
 
+    /// What it counts.
+    pub async fn metrics(&self) -> Scrape {
+        Scrape::of(self.running.metrics).await
+    }
+
+    /// Where it tells what it counts.
+    pub fn metrics_address(&self) -> SocketAddr {
+        self.running.metrics
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.running.address
@@ -272,18 +285,20 @@ impl Ground {
         let rows = { rows }.list_all_keys().await.expect("there are keys");
         let root = RootKey::from_hex(&self.root_key).expect("the root key");
         let keys = Keyring::open(root, cluster(), &rows.value).expect("the keys open");
+        let metrics = scrape::metrics();
         let starting = Starting {
             store,
             keys,
             clock: Arc::clone(&self.clock),
             entropy: Arc::new(SystemEntropy),
+            metrics: Arc::clone(&metrics),
             state_dir: self.state_dir(),
             node: Some("story".parse().expect("a name")),
             accept_rollback: false,
             accept_clock: false,
         };
         let door = door::start(starting).await.expect("the node starts");
-        let app = App::new(Vec::new(), 0);
+        let app = App::new(Vec::new(), 0, metrics);
         let facts = NodeFacts {
             version: env!("CARGO_PKG_VERSION"),
             node: "story".to_owned(),
@@ -302,14 +317,21 @@ impl Ground {
         let address = listener.local_addr().expect("it is bound");
         let (stop, stopped) = watch::channel(false);
         let tls = certificates.server_config();
+        let scraped = TcpListener::bind("127.0.0.1:0").await;
+        let scraped = scraped.expect("a port is free");
+        let metrics = scraped.local_addr().expect("it is bound");
+        let scrape = scrape::serve(scraped, Arc::clone(&app), stopped.clone());
+        let scrape = tokio::spawn(scrape);
         let server = tokio::spawn(server::serve(listener, tls, app, stopped));
         Running {
             client: Client::new(address, &authority),
             address,
             door,
             refresher,
+            metrics,
             stop,
             server,
+            scrape,
             jobs: JoinSet::new(),
         }
     }
@@ -320,6 +342,7 @@ impl Running {
         self.stop.send_replace(true);
         drop(self.client);
         self.server.await.expect("the server ends");
+        self.scrape.await.expect("the scraped one ends");
         while let Some(ended) = self.jobs.join_next().await {
             ended.expect("a job ends");
         }

@@ -169,6 +169,7 @@ impl Ground {
             keys,
             clock: Arc::clone(&self.clock),
             entropy: Arc::new(SystemEntropy),
+            metrics: Arc::default(),
             state_dir: Arc::new(state_dir),
             node: Some(node.parse().expect("a name")),
             accept_rollback: false,

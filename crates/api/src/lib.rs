@@ -25,7 +25,7 @@ pub use connections::{
 };
 pub use keys::{DestroyTerm, Keys, Term, TermState};
 pub use places::{CreatePlace, Environments, Place, Projects};
-pub use problem::{PROBLEM_JSON, Problem};
+pub use problem::{PROBLEM_JSON, PROBLEMS, Problem};
 pub use rotations::{Rotation, SetRotation};
 pub use secrets::{
     DeletedSecret, DestroySecret, DestroyedVersions, Generate, History, PatchSecret, PutSecret,

@@ -9,6 +9,27 @@ use std::borrow::Cow;
 /// The content type of a [`Problem`].
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
+/// Every status and code that a refusal can have.
+#[rustfmt::skip]
+pub const PROBLEMS: &[(u16, &str)] = &[
+    (400, "bad-request"),
+    (401, "token-missing"), (401, "token-invalid"), (401, "token-expired"), (401, "token-revoked"),
+    (403, "forbidden"),
+    (404, "not-found"), (404, "no-such-route"),
+    (405, "method-not-allowed"),
+    (408, "timeout"),
+    (409, "exists"), (409, "case-clash"), (409, "name-taken"), (409, "not-empty"), (409, "no-rotation"),
+    (409, "token-depth"), (409, "too-many-places"), (409, "too-many-terms"), (409, "too-many-children"),
+    (409, "too-many-scopes"), (409, "reencrypting"), (409, "term-current"), (409, "term-in-use"),
+    (409, "grant-refused"), (409, "grant-unproven"), (409, "needs-reauth"),
+    (412, "precondition-failed"),
+    (413, "too-large"),
+    (415, "unsupported-media-type"),
+    (429, "too-many-requests"),
+    (500, "integrity"), (500, "internal"),
+    (503, "sealed"), (503, "unavailable"), (503, "busy"), (503, "token-refreshing"),
+];
+
 /// `type title status detail code request_id`, and `retry_after` with 429 and 503.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Problem {

@@ -70,8 +70,9 @@ impl Ledger {
                 }
             }
         };
-        tell_commands.answer(outcomes.commands);
-        tell_reads.answer(outcomes.reads);
+        let counted = &self.shared.metrics.ledger;
+        tell_commands.answer(outcomes.commands, &counted.changes);
+        tell_reads.answer(outcomes.reads, &counted.reads);
         settled
     }
 
@@ -274,6 +275,7 @@ impl Ledger {
                 .await
                 .map_err(Trouble::Unstored)?;
         }
+        let began = self.shared.clock.monotonic();
         let moved = writer
             .conclude(&world, nonce, &bytes, &next.batch(self.epoch))
             .await
@@ -286,6 +288,8 @@ impl Ledger {
             tracing::warn!(%error, "a commit's outcome is not known");
             return Err(Trouble::Unknown(Box::new(next)));
         }
+        let took = self.shared.clock.monotonic().duration_since(began);
+        self.shared.metrics.ledger.changes.committed.observe(took);
         self.give_back(writer);
         self.become_next(next);
         Ok(())

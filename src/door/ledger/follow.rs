@@ -75,6 +75,7 @@ impl Ledger {
                     "the change sequence does not continue this node's history; its cache is dropped"
                 );
                 self.shared.history.reset(&self.shared.cache, to);
+                self.shared.metrics.cache.resets_by_history.one();
                 self.add_matter(matter(
                     self,
                     "history-dropped",

@@ -99,6 +99,7 @@ impl Ledger {
         (epoch, tree, head, last): (u64, Frontier, String, Timestamp),
     ) -> Self {
         shared.mark_well();
+        shared.metrics.ledger.head.set(tree.size());
         let kept = (shared.clock.monotonic(), String::new());
         Self {
             shared,
@@ -321,9 +322,13 @@ impl Ledger {
     /// Whatever waits is told that it cannot be made true now.
     fn refuse_all(&self, outcome: Outcome) {
         let (reads, tell) = self.shared.queue.take_reads().split();
-        tell.answer(vec![outcome; reads.len()]);
+        tell.answer(
+            vec![outcome; reads.len()],
+            &self.shared.metrics.ledger.reads,
+        );
         let (commands, tell) = self.shared.queue.take_commands().split();
-        tell.answer(vec![outcome; commands.len()]);
+        let counted = &self.shared.metrics.ledger.changes;
+        tell.answer(vec![outcome; commands.len()], counted);
     }
 
     /// Keeps the head outside of the database, so that an older database is noticed; at most once a second, and

@@ -93,6 +93,14 @@ impl Next {
 impl Ledger {
     /// Takes the next state for the present one: its commit has happened.
     pub(super) fn become_next(&mut self, next: Next) {
+        let counted = &self.shared.metrics.ledger;
+        let batches = if next.change.is_some() {
+            &counted.changes
+        } else {
+            &counted.reads
+        };
+        batches.records.count(u64::from(next.segment.count));
+        counted.head.set(next.tree.size());
         self.tree = next.tree;
         self.head = next.head;
         self.last = next.last;

@@ -22,7 +22,7 @@ impl Ledger {
                     .await
             }
         };
-        tell.answer(outcomes);
+        tell.answer(outcomes, &self.shared.metrics.ledger.reads);
         settled
     }
 
@@ -59,6 +59,11 @@ impl Ledger {
         };
         let (second, next) = self.send(next, &seen, Look::Linked).await?;
         if second.stored {
+            let counted = &self.shared.metrics.ledger;
+            counted.second_statements.one();
+            counted
+                .second_statement_records
+                .add(u64::from(next.segment.count));
             self.become_next(next);
         } else {
             outcomes.fill(Outcome::Again);
@@ -76,12 +81,19 @@ impl Ledger {
         let Some(main) = self.main.as_mut() else {
             return Err(Trouble::Unstored(StoreError::Lost));
         };
-        match main
+        let began = self.shared.clock.monotonic();
+        let told = main
             .store_reads(&next.batch(self.epoch), at, look, notes_max())
-            .await
-        {
+            .await;
+        match told {
             Ok(told) if told.fenced => Err(Trouble::Fenced(Some(Box::new(next)))),
-            Ok(told) => Ok((told, next)),
+            Ok(told) => {
+                if told.stored {
+                    let took = self.shared.clock.monotonic().duration_since(began);
+                    self.shared.metrics.ledger.reads.committed.observe(took);
+                }
+                Ok((told, next))
+            }
             // An autocommitting statement: unless the database itself said no, it may have happened.
             Err(StoreError::Lost) => Err(Trouble::Unknown(Box::new(next))),
             Err(error) => Err(Trouble::Unstored(error)),

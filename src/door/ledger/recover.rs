@@ -105,16 +105,21 @@ impl Ledger {
         }
         match self.claim().await {
             Err(error) => {
+                self.shared.metrics.claims.failed.one();
                 tracing::warn!(%error, "the store cannot be reached");
                 Ok(())
             }
             Ok(Claimed::Lost) => {
+                self.shared.metrics.claims.lost.one();
                 self.told = Some(self.find_pending().await);
                 Err(Fenced(
                     "its audit stream belongs to another server now; no two servers may use one node name",
                 ))
             }
-            Ok(Claimed::Ours(row, writer)) => self.resume(&row, writer).await,
+            Ok(Claimed::Ours(row, writer)) => {
+                self.shared.metrics.claims.held.one();
+                self.resume(&row, writer).await
+            }
         }
     }
 
@@ -160,6 +165,7 @@ impl Ledger {
                         mark: world.mark,
                     },
                 );
+                self.shared.metrics.cache.resets_by_reconnect.one();
                 self.main = Some(writer);
                 self.shared.mark_well();
                 Ok(())

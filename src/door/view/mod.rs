@@ -35,6 +35,8 @@ pub struct View {
 struct Seen {
     refs: Vec<(Ref, u64)>,
     ahead: Vec<Stamp>,
+    /// Of these refs, those that the cache knew.
+    known: u64,
 }
 
 /// Where a view loads from.
@@ -64,8 +66,8 @@ impl View {
             .map_err(|_| Refusal::Unavailable(STORE_LOST))?;
         let at = stamp(&mut reader).await?;
         let seen = Seen {
-            refs: Vec::new(),
             ahead: vec![at],
+            ..Seen::default()
         };
         let point = Point {
             generation,
@@ -105,6 +107,7 @@ impl View {
             .relied
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner);
+        self.shared.metrics.cache.hits.add(seen.known);
         // Under the lock nothing can have touched it: there is nothing to look at again.
         let refs = if matches!(self.source, Source::Locked(_)) {
             Vec::new()
@@ -134,7 +137,10 @@ impl View {
                 return None;
             }
         }
-        self.relied().refs.push((at, entry.at.seq));
+        let mut relied = self.relied();
+        relied.refs.push((at, entry.at.seq));
+        relied.known += 1;
+        drop(relied);
         Some(entry)
     }
 
@@ -147,6 +153,7 @@ impl View {
     ) -> Result<T, Refusal> {
         let Loaded { at: stamp, value } = self.believe(at, loaded)?;
         if matches!(self.source, Source::Cache) {
+            self.shared.metrics.cache.misses.one();
             let entry = Arc::new(Entry::new(stamp, fact(value.clone())));
             self.note_ahead(&stamp);
             self.shared

@@ -39,6 +39,7 @@ pub(super) async fn carry_out(
     let outgoing = match door.run_system(PART, send).await {
         Ok(answer) => answer.reply,
         Err(refusal) => {
+            door.metrics().refreshes.not_sent.one();
             tracing::warn!(connection = %refreshing.name, code = refusal.code(), "a refresh was not sent");
             return Err(refusal);
         }
@@ -134,15 +135,22 @@ async fn conclude(door: &Door, conclude: ConcludeRefresh) -> Result<Concluded, R
         match door.run_system(PART, conclude.clone()).await {
             Ok(answer) => {
                 fault::pause("concluded").await;
+                let counted = &door.metrics().refreshes;
                 match &answer.reply {
-                    Concluded::Refreshed => tracing::info!(connection = %name, "refreshed"),
+                    Concluded::Refreshed => {
+                        counted.refreshed.one();
+                        tracing::info!(connection = %name, "refreshed");
+                    }
                     Concluded::Refused(code) => {
+                        counted.refused.one();
                         tracing::warn!(connection = %name, code, "the provider refused a refresh");
                     }
                     Concluded::Failed(why) => {
+                        counted.failed.one();
                         tracing::warn!(connection = %name, why, "a refresh failed");
                     }
                     Concluded::Superseded => {
+                        counted.superseded.one();
                         tracing::warn!(connection = %name, "a refresh came too late, or for nobody");
                     }
                 }

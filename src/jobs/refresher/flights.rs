@@ -63,6 +63,15 @@ impl Flights {
     }
 }
 
+impl Flights {
+    /// How many there are, and how many wait for them.
+    pub(super) fn count(&self) -> (u64, u64) {
+        let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiters = table.values().map(|teller| teller.receiver_count() as u64);
+        (table.len() as u64, waiters.sum())
+    }
+}
+
 impl Flight {
     /// Tells everybody who waits.
     pub(super) fn land(self, landed: Landed) {

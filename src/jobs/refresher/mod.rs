@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep};
 use super::Beat;
 use super::setbacks::Setbacks;
 use crate::door::Door;
+use crate::metrics::Now;
 use crate::model::{Connection, Refreshing, Refusal, SecretName, Ttl};
 use crate::operations::connections::{
     CameTo, Concluded, IntendRefresh, Intended, ReadAccessToken, Wanted, may_begin,
@@ -125,6 +126,11 @@ impl Refresher {
         }
     }
 
+    /// Tells what there is now.
+    pub fn look(&self, now: &mut Now) {
+        (now.refreshing, now.refresh_waiters) = self.0.flights.count();
+    }
+
     /// Waits until no call is on its way whose answer is not safe yet.
     pub async fn drain(&self) {
         self.0.calls.drain().await;
@@ -142,6 +148,7 @@ impl Refresher {
                 return tracing::warn!(code = refusal.code(), "what is due could not be read");
             }
         };
+        door.metrics().refreshes.due.set(due.len() as u64);
         let ready = self.setbacks().ready(due, door.now());
         for (line, names) in Line::up(ready) {
             // The last turn's is still at it, and they stay due.

@@ -158,6 +158,9 @@ async fn canaries_are_found_nowhere(engine: Engine) {
             server.get(path, &place.root).await.is(200).bytes().to_vec(),
         ));
     }
+    let counted = server.metrics().await.text;
+    assert!(counted.contains("route=\"/secrets/{project}/{environment}/{*path}\""));
+    places.push(("the metrics".to_owned(), counted.into_bytes()));
     // While it runs, with what is only in the write-ahead log yet.
     places.extend(stored(&place, engine).await);
     for path in files(server.folder())

@@ -5,6 +5,7 @@ use tokio::task::JoinSet;
 use super::*;
 use crate::support::client::Client;
 use crate::support::provider::Fault;
+use crate::support::scrape::Scrape;
 use crate::support::vault::both_engines;
 
 /// Nearly an hour, of which ten seconds have gone by: one refresh has to come first.
@@ -53,8 +54,15 @@ both_engines! {
             asking.spawn(async move { client.get(&format!("{GITHUB}/token"), &root).await.is(200).json() });
         }
         held.arrived(1).await;
+        let oauth = |counted: &Scrape, what: &str| counted.value(&format!("coffer_oauth_{what}"));
+        let all = || async { Some(s.metrics().await).filter(|counted| oauth(counted, "waiting_requests") == 100.0) };
+        let counted = eventually("all of them wait", all).await;
+        assert_eq!(oauth(&counted, "refreshes_in_flight"), 1.0);
         held.release();
         let tokens = asking.join_all().await;
+        let counted = s.metrics().await;
+        assert_eq!(oauth(&counted, "refreshes_total{outcome=\"refreshed\"}"), 2.0, "the import and this one");
+        assert_eq!(oauth(&counted, "waiting_requests"), 0.0);
         assert!(tokens.iter().all(|token| s.provider.accepts(access(token)) && token["version"] == tokens[0]["version"]));
         assert_eq!((s.provider.asked(), s.provider.refreshes()), (2, 2));
         assert_eq!(s.audit().await.count("app/root", "read", PATH, "allowed"), 101, "waiting is not recorded");
