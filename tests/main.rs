@@ -16,3 +16,4 @@ mod oidc;
 mod operations;
 mod support;
 mod surgery;
+mod torture;

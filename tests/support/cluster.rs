@@ -73,17 +73,26 @@ pub struct Start<'a> {
 impl Cluster {
     /// A cluster that `coffer-server init` founded for a node `a`, which is not started.
     pub async fn new(engine: Engine) -> Self {
-        let cluster = Self::unfounded(engine).await;
-        let ended = cluster.init("a").await;
+        Self::unfounded(engine).await.founded().await
+    }
+
+    async fn founded(self) -> Self {
+        let ended = self.init("a").await;
         assert!(ended.status.success(), "{}", text(&ended.stderr));
-        let plain = std::fs::read_to_string(cluster.path("a.token")).expect("a token");
+        let plain = std::fs::read_to_string(self.path("a.token")).expect("a token");
         Self {
             root: Token {
                 text: plain.trim().to_owned(),
                 id: "the first".to_owned(),
             },
-            ..cluster
+            ..self
         }
+    }
+
+    /// A founded cluster on a PostgreSQL of the caller's own.
+    pub async fn on(url: String) -> Self {
+        let cluster = Self::unfounded(Engine::Postgres).await;
+        Self { url, ..cluster }.founded().await
     }
 
     /// An empty database, and nothing else.
@@ -232,13 +241,22 @@ impl Cluster {
 
     /// The log as an exported bundle, verified.
     pub async fn bundle(&self, node: &Node) -> Records {
-        let key = node.get("/audit/key", &self.root).await.is(200).json();
+        self.try_bundle(node).await.expect("the store answers")
+    }
+
+    /// The same, unless the store does not answer.
+    pub async fn try_bundle(&self, node: &Node) -> Option<Records> {
+        let asked = async |path| {
+            let answer = node.get(path, &self.root).await;
+            (answer.status() != 503).then(|| answer.is(200))
+        };
+        let key = asked("/audit/key").await?.json();
         let key = key["key"].as_str().expect("text").parse().expect("a key");
-        let bundle = node.get("/audit/bundle", &self.root).await.is(200);
+        let bundle = asked("/audit/bundle").await?;
         let report = coffer_audit_log::verify(bundle.bytes(), &key).expect("it verifies");
         let records = Records::of_bundle(&bundle.text());
         assert_eq!(report.records, records.all().len() as u64);
-        records
+        Some(records)
     }
 
     /// The whole store agrees with its keys and its log; on SQLite no node may be running.

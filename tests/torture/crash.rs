@@ -1,0 +1,51 @@
+//! A node is killed at random while it works, at a point of a commit or anywhere, and started again, many times over:
+//! every acknowledged write is there with its record, and no record tells of what is not.
+
+use super::{Chance, rounds};
+use crate::ledger::load::{Load, holds};
+use crate::support::cluster::{Cluster, on_both};
+use crate::support::eventually;
+
+const CLIENTS: usize = 8;
+/// Answers after which a node may be killed.
+const ANSWERS_MAX: usize = 200;
+/// Passes of a point before it kills.
+const PASSES_MAX: usize = 40;
+/// Rounds after which another cluster is begun: each round reads the whole log.
+const ROUNDS_EACH: usize = 20;
+/// Points that every commit passes.
+const POINTS: [&str; 5] = [
+    "before head",
+    "after head",
+    "in commit",
+    "after commit",
+    "decided",
+];
+
+on_both! {
+    async fn killed_at_random(engine: Engine) {
+        let mut chance = Chance::new(&format!("killed at random, {engine}"));
+        let rounds = rounds(2);
+        let (mut cluster, mut a) = Cluster::with_one(engine).await;
+        for round in 1..=rounds {
+            let load = Load::start(&cluster, &a, &format!("r{round}-"), CLIENTS);
+            let answers = chance.below(ANSWERS_MAX);
+            eventually("answers", || async { (load.told.count() > answers).then_some(()) }).await;
+            match POINTS.get(chance.below(POINTS.len() + 2)) {
+                Some(point) => {
+                    a.arm(&format!("{point}=kill:{}", chance.below(PASSES_MAX)));
+                    assert_eq!(a.ended().await.code, None, "killed at {point}");
+                }
+                None => a.kill().await,
+            }
+            let (told, written) = load.end().await;
+            a = cluster.start("a").await;
+            holds(&cluster, &a, &told, &written).await;
+            if round % ROUNDS_EACH == 0 || round == rounds {
+                assert_eq!(a.end().await.code, Some(0));
+                cluster.check().await;
+                (cluster, a) = Cluster::with_one(engine).await;
+            }
+        }
+    }
+}
