@@ -4,6 +4,7 @@
 mod audit;
 mod connections;
 mod keys;
+mod once;
 mod places;
 mod rotations;
 mod secrets;

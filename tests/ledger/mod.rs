@@ -9,4 +9,5 @@ mod disk;
 mod hangups;
 mod kills;
 pub mod load;
+mod once;
 mod unrecorded;
