@@ -1,12 +1,13 @@
 //! One server, over HTTPS, with the token and the certificate authority that the environment names.
-//! Reads and writes part here: reads may go out several at a time, a write goes out once, whatever happens.
+//! Reads and writes part here: reads may go out several at a time, a write goes out by itself, under a key of its own.
 //!
 //! Invariant: every wait has an end and every body a bound, except an export's, which must only keep moving.
 
 use crate::failure::Failure;
+use crate::repeats::{Repeats, fresh_key};
 use crate::routes::Route;
 use crate::settings;
-use crate::wire::{Reply, Wire};
+use crate::wire::{self, Reply, Wire};
 use bytes::Bytes;
 use reqwest::Method;
 use serde::Serialize;
@@ -123,7 +124,7 @@ impl Client {
         })
     }
 
-    /// A write: sent once, whatever happens.
+    /// A write: done once, however often it has to be sent.
     pub fn send(
         &self,
         method: Method,
@@ -153,7 +154,7 @@ impl Client {
     ) -> Result<Reply, Failure> {
         let wire = &self.wire;
         self.runtime.block_on(async {
-            let sent = wire.exchange(method, route, None, LONG_REQUEST_TIMEOUT);
+            let sent = self.write(LONG_REQUEST_TIMEOUT, method, route, None);
             let mut sent = std::pin::pin!(sent);
             loop {
                 if let Ok(reply) = tokio::time::timeout(WATCH_EVERY, &mut sent).await {
@@ -186,7 +187,27 @@ impl Client {
     ) -> Result<Reply, Failure> {
         let body = body.map(json).transpose()?;
         self.runtime
-            .block_on(self.wire.exchange(method, route, body, timeout))
+            .block_on(self.write(timeout, method, route, body))
+    }
+
+    /// Sends a write until there is an answer, or no hope of one. Each try has the same key.
+    async fn write(
+        &self,
+        timeout: Duration,
+        method: Method,
+        route: &Route,
+        body: Option<Bytes>,
+    ) -> Result<Reply, Failure> {
+        let key = fresh_key()?;
+        let write = wire::Write { body, key };
+        let mut repeats = Repeats::default();
+        loop {
+            let (method, write) = (method.clone(), Some(write.clone()));
+            match self.wire.exchange(method, route, write, timeout).await {
+                Ok(reply) => return Ok(reply),
+                Err(failure) => repeats.pause(failure).await?,
+            }
+        }
     }
 
     /// `GET` of a body without a bound, passed on as it comes.

@@ -7,9 +7,16 @@ use crate::output::printable;
 use coffer_api::Problem;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// The longest text taken over from a server, in characters.
 const DETAIL_CHARS_MAX: usize = 1_000;
+/// The longest wait that a server may ask for before a write is tried again.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(5);
+/// How long is waited for a request of the same key that is still on its way.
+const IN_USE_WAIT: Duration = Duration::from_secs(1);
+/// Of a write that an answer to was lost, when what was heard since says nothing of it.
+const AFTER_A_LOSS: &str = " What was sent before may have happened: look before you try again.";
 
 /// The exit codes; 0 is success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,11 +35,25 @@ pub enum Exit {
     Tampered = 6,
 }
 
+/// Whether a write that failed so may be tried again, with its own key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// It was answered, or can never be.
+    Never,
+    /// Nothing has left.
+    Unreached,
+    /// Nobody knows whether it happened.
+    Lost,
+    /// The server asks for it, after this time at the earliest.
+    After(Duration),
+}
+
 /// A failure to report.
 #[derive(Debug)]
 pub struct Failure {
     exit: Exit,
     text: String,
+    again: Again,
 }
 
 impl Failure {
@@ -41,7 +62,31 @@ impl Failure {
         Self {
             exit,
             text: text.into(),
+            again: Again::Never,
         }
+    }
+
+    /// The same, of a write that may be tried again so.
+    pub fn when(self, again: Again) -> Self {
+        Self { again, ..self }
+    }
+
+    /// Whether a write that failed so may be tried again.
+    pub const fn again(&self) -> Again {
+        self.again
+    }
+
+    /// The same, of a write that an earlier answer to was lost.
+    pub fn after_a_loss(mut self) -> Self {
+        // A refusal for what is asked, or for what is there, comes after the server has looked for the key.
+        let silent = matches!(
+            self.exit,
+            Exit::NotAllowed | Exit::NotFound | Exit::Unavailable
+        );
+        if silent && self.again != Again::Lost {
+            self.text.push_str(AFTER_A_LOSS);
+        }
+        self
     }
 
     /// Exit code 2.
@@ -83,7 +128,7 @@ impl Failure {
         if !request_id.is_empty() {
             text.push_str(&format!(" (request {request_id})"));
         }
-        Self::new(exit, text)
+        Self::new(exit, text).when(Again::of_refusal(status, problem.as_ref()))
     }
 
     /// Writes it to standard error and gives the exit code.
@@ -106,6 +151,21 @@ impl Failure {
     #[cfg(test)]
     pub fn text(&self) -> &str {
         &self.text
+    }
+}
+
+impl Again {
+    /// What a refusal says of trying again: a 503 that will be over soon, and a first try that is still on its way.
+    fn of_refusal(status: u16, problem: Option<&Problem>) -> Self {
+        let retry_after = problem.and_then(|problem| problem.retry_after);
+        let soon = retry_after.map(Duration::from_secs);
+        match (status, soon) {
+            (503, Some(wait)) if wait <= RETRY_AFTER_MAX => Self::After(wait),
+            (409, _) if problem.is_some_and(|problem| problem.code == "idempotency-key-in-use") => {
+                Self::After(IN_USE_WAIT)
+            }
+            _ => Self::Never,
+        }
     }
 }
 

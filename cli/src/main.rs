@@ -1,7 +1,8 @@
 //! `coffer`: the command line for operators, applications and auditors. It speaks HTTPS to a server and nothing else;
 //! only `audit verify` works without one.
 //!
-//! Invariant: values and tokens never come from argv unless typed as `FIELD=VALUE`, and no write is ever repeated.
+//! Invariant: values and tokens never come from argv unless typed as `FIELD=VALUE`, and a write is
+//! sent again only under the key by which the server does it once.
 
 mod client;
 mod commands;
@@ -13,6 +14,7 @@ mod files;
 mod names;
 mod output;
 mod records;
+mod repeats;
 mod routes;
 mod settings;
 mod sources;

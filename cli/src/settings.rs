@@ -71,7 +71,7 @@ fn malformed_token() -> Failure {
     )
 }
 
-/// No proxy, no redirect, no repetition: what is asked goes to the named address once, or not at all.
+/// No proxy, no redirect, no repetition of its own: what is asked goes to the named address once, or not at all.
 /// No `read_timeout` either: it ends the wait for an answer's head too, whatever longer time a request was given.
 pub fn http() -> Result<reqwest::Client, Failure> {
     // A second installation fails, and leaves the same provider in place.

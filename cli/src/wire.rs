@@ -3,10 +3,10 @@
 //!
 //! Invariant: what is said about a lost write never suggests to repeat it blindly.
 
-use crate::failure::{Exit, Failure};
+use crate::failure::{Again, Exit, Failure};
 use crate::routes::Route;
 use bytes::Bytes;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{Method, Response};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
@@ -18,6 +18,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(60);
 const BODY_BYTES_MAX: usize = 20 * 1024 * 1024;
 /// What a body's buffer begins with when its length is not told.
 const BODY_BYTES_GUESS: usize = 16 * 1024;
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// An answer that was not a refusal.
 pub struct Reply {
@@ -36,6 +37,15 @@ impl Reply {
     }
 }
 
+/// What a write sends besides its route.
+#[derive(Clone)]
+pub struct Write {
+    /// The body, if it has one.
+    pub body: Option<Bytes>,
+    /// By which the server does it once.
+    pub key: HeaderValue,
+}
+
 /// What requests are made with.
 #[derive(Clone)]
 pub struct Wire {
@@ -52,10 +62,10 @@ impl Wire {
         &self,
         method: Method,
         route: &Route,
-        body: Option<Bytes>,
+        write: Option<Write>,
         timeout: Duration,
     ) -> Result<Reply, Failure> {
-        let answer = self.request(method, route, body, Some(timeout)).await?;
+        let answer = self.request(method, route, write, Some(timeout)).await?;
         let request_id = request_id(&answer.response);
         Ok(Reply {
             body: answer.body().await?,
@@ -69,7 +79,7 @@ impl Wire {
         &self,
         method: Method,
         route: &Route,
-        body: Option<Bytes>,
+        write: Option<Write>,
         timeout: Option<Duration>,
     ) -> Result<Answer, Failure> {
         let mut request = self.http.request(
@@ -79,8 +89,11 @@ impl Wire {
         if let Some(bearer) = &self.bearer {
             request = request.header(AUTHORIZATION, bearer.clone());
         }
-        if let Some(body) = body {
-            request = request.header(CONTENT_TYPE, "application/json").body(body);
+        if let Some(Write { body, key }) = write {
+            request = request.header(IDEMPOTENCY_KEY, key);
+            if let Some(body) = body {
+                request = request.header(CONTENT_TYPE, "application/json").body(body);
+            }
         }
         if let Some(timeout) = timeout {
             request = request.timeout(timeout);
@@ -162,7 +175,8 @@ fn unreached(address: &str, method: &Method, error: &reqwest::Error) -> Failure 
         return Failure::new(
             Exit::Unavailable,
             format!("{address} cannot be reached: is COFFER_ADDR right, and the server running?"),
-        );
+        )
+        .when(Again::Unreached);
     }
     lost(method)
 }
@@ -174,7 +188,7 @@ fn lost(method: &Method) -> Failure {
             "The server's answer was lost, so this may or may not have happened: look before you try again."
         }
     };
-    Failure::new(Exit::Unavailable, text)
+    Failure::new(Exit::Unavailable, text).when(Again::Lost)
 }
 
 /// Why TLS refused the server's certificate, if it did, however deep the error lies.

@@ -5,7 +5,7 @@
 
 use super::{
     AuditKey, AuditSigner, CryptoError, CursorMac, EnvironmentKey, LockedKey, MacKey, MarkMac,
-    RootKey, SystemKey, TokenMac, mac::MacPurpose, root::KeyPlace,
+    ReceiptMac, RootKey, SystemKey, TokenMac, mac::MacPurpose, root::KeyPlace,
 };
 use crate::{
     entropy::Entropy,
@@ -34,6 +34,7 @@ pub struct Keyring {
     token_mac: MacKey<TokenMac>,
     cursor_mac: MacKey<CursorMac>,
     mark_mac: MacKey<MarkMac>,
+    receipt_mac: MacKey<ReceiptMac>,
     signer: AuditSigner,
 }
 
@@ -71,10 +72,12 @@ impl Keyring {
             })
             .collect()
         };
+        let token_mac: MacKey<TokenMac> = mac_key(of(TokenMac::KIND)?)?;
         Ok(Self {
             system: Terms::new(of(KeyKind::System)?, |key, term| SystemKey { key, term })?,
             audit: Terms::new(of(KeyKind::Audit)?, |key, term| AuditKey { key, term })?,
-            token_mac: mac_key(of(TokenMac::KIND)?)?,
+            receipt_mac: token_mac.derive_receipts(),
+            token_mac,
             cursor_mac: mac_key(of(CursorMac::KIND)?)?,
             mark_mac: mac_key(of(MarkMac::KIND)?)?,
             signer: AuditSigner::new(&only(of(KeyKind::Signer)?)?)?,
@@ -118,6 +121,12 @@ impl Keyring {
     #[must_use]
     pub fn mark_mac(&self) -> &MacKey<MarkMac> {
         &self.mark_mac
+    }
+
+    /// Tells requests that are made once from one another.
+    #[must_use]
+    pub fn receipt_mac(&self) -> &MacKey<ReceiptMac> {
+        &self.receipt_mac
     }
 
     /// Signs tree heads.

@@ -1,5 +1,6 @@
-//! Keys that authenticate without hiding: HMAC-SHA-256 (RFC 2104, FIPS 198-1) over tokens, page cursors and world marks.
-//! They are random and wrapped, not derived from the root, so that rotating the root ends no session.
+//! Keys that authenticate without hiding: HMAC-SHA-256 (RFC 2104, FIPS 198-1) over tokens, page cursors, world marks and
+//! requests. They are random and wrapped, not derived from the root, so that rotating the root ends no session; the one for
+//! requests is derived from the one for tokens, so that a cluster which was founded without it has it too.
 //!
 //! Invariant: a MAC key is typed by its purpose, and what it made is compared in constant time.
 
@@ -10,7 +11,7 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
 use super::{HashedToken, LockedKey, PlainToken};
-use crate::model::KeyKind;
+use crate::model::{KeyKind, ReceiptId, TokenId};
 
 /// What a MAC key is for.
 pub trait MacPurpose: sealed::Sealed {
@@ -28,6 +29,8 @@ pub enum TokenMac {}
 pub enum CursorMac {}
 /// Marks of the change sequence.
 pub enum MarkMac {}
+/// Requests that are made once. It has no wrapped form.
+pub enum ReceiptMac {}
 
 macro_rules! purposes {
     ($($purpose:ident)*) => {$(
@@ -40,12 +43,12 @@ macro_rules! purposes {
 purposes!(TokenMac CursorMac MarkMac);
 
 /// A MAC key of one purpose.
-pub struct MacKey<P: MacPurpose> {
+pub struct MacKey<P> {
     key: LockedKey,
     purpose: PhantomData<fn() -> P>,
 }
 
-impl<P: MacPurpose> MacKey<P> {
+impl<P> MacKey<P> {
     pub(super) fn new(key: LockedKey) -> Self {
         Self {
             key,
@@ -66,6 +69,36 @@ impl MacKey<TokenMac> {
     #[must_use]
     pub fn hash(&self, token: &PlainToken) -> HashedToken {
         HashedToken::new(self.mac(&[token.expose().as_bytes()]))
+    }
+
+    /// The key for requests: HKDF-Expand (RFC 5869, 2.3) of this one. No token begins as its label does.
+    pub(super) fn derive_receipts(&self) -> MacKey<ReceiptMac> {
+        MacKey::new(LockedKey::copy_of(&self.mac(&[b"coffer/receipts", &[1]])))
+    }
+}
+
+impl MacKey<ReceiptMac> {
+    /// What the receipt of a request is found by: over the token that was shown, and the key that the client chose.
+    #[must_use]
+    pub fn name(&self, token: TokenId, key: &str) -> ReceiptId {
+        let mac = self.mac(&[b"name", token.as_bytes(), key.as_bytes()]);
+        let mut id = [0; 16];
+        id.copy_from_slice(&mac[..16]);
+        ReceiptId::from_bytes(id)
+    }
+
+    /// Tells a request from any other, and nothing of it to who lacks the key: over its parts, each with its length.
+    #[must_use]
+    pub fn fingerprint(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let lengths: Vec<[u8; 8]> = parts
+            .iter()
+            .map(|part| (part.len() as u64).to_be_bytes())
+            .collect();
+        let mut said: Vec<&[u8]> = vec![b"what"];
+        for (length, part) in lengths.iter().zip(parts) {
+            said.extend([length.as_slice(), part]);
+        }
+        self.mac(&said)
     }
 }
 
@@ -123,6 +156,23 @@ mod tests {
         assert!(mac.verify(b"what do ya want for nothing?", &made));
         assert!(!mac.verify(b"what do ya want for nothing!", &made));
         assert!(!mac.verify(b"what do ya want for nothing?", &made[..31]) && !mac.verify(b"", &[]));
+    }
+
+    #[test]
+    fn every_part_of_a_request_counts() {
+        let key = MacKey::<TokenMac>::new(LockedKey::copy_of(&[3; 32])).derive_receipts();
+        let same = [
+            key.fingerprint(&[b"a", b"bc"]),
+            key.fingerprint(&[b"a", b"bc"]),
+        ];
+        assert_eq!(same[0], same[1]);
+        for other in [&[b"ab".as_slice(), b"c"], &[b"a", b"bd"], &[b"abc", b""]] {
+            assert_ne!(key.fingerprint(other), same[0]);
+        }
+        let token = |byte| TokenId::from_bytes([byte; 16]);
+        assert_eq!(key.name(token(1), "k"), key.name(token(1), "k"));
+        assert_ne!(key.name(token(1), "k"), key.name(token(2), "k"));
+        assert_ne!(key.name(token(1), "k"), key.name(token(1), "l"));
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub use locked::{
     Hardening, KEY_BYTES, LockedKey, LockedMemory, effective_user, harden_process,
     keep_new_files_private, locked_memory, raise_open_files,
 };
-pub use mac::{CursorMac, MacKey, MarkMac, TokenMac};
+pub use mac::{CursorMac, MacKey, MarkMac, ReceiptMac, TokenMac};
 pub use root::{RootKey, RootPlace};
 pub use secret::SecretBytes;
 pub use signer::AuditSigner;

@@ -12,7 +12,7 @@ use super::sealing::{NewVersion, sealing};
 use super::{Cx, Owner, Place, documents};
 use crate::model::{
     Changes, Cluster, Connection, DocumentKind, DocumentRow, Environment, KeyRow, Principal,
-    Project, Ref, Refusal, Secret, Token, VersionId, VersionRow,
+    Project, Receipt, Ref, Refusal, Secret, Token, VersionId, VersionRow,
 };
 
 /// What an operation gives back when it does not refuse.
@@ -85,7 +85,12 @@ impl<R> Decision<R> {
 
     /// Answers with another reply.
     pub fn with<S>(self, reply: S) -> Decision<S> {
-        Decision {
+        self.exchange(reply).1
+    }
+
+    /// The reply, and the same decision with another one.
+    pub fn exchange<S>(self, reply: S) -> (R, Decision<S>) {
+        let decision = Decision {
             reply,
             status: self.status,
             version: self.version,
@@ -93,7 +98,13 @@ impl<R> Decision<R> {
             metadata: self.metadata,
             changes: self.changes,
             learned: self.learned,
-        }
+        };
+        (self.reply, decision)
+    }
+
+    /// The status that it answers with.
+    pub const fn answers(&self) -> u16 {
+        self.status
     }
 
     /// Touches a ref beyond those of the rows.
@@ -322,6 +333,27 @@ impl<R> Decision<R> {
     pub fn put_lease(self, cx: &Cx<'_>, lease: &super::Lease) -> Result<Self, Refusal> {
         let row = documents::lease(cx, lease).map_err(sealing)?;
         Ok(self.put(row, [Ref::lease(&lease.name)]))
+    }
+
+    /// Puts the receipt of a request that is made once. What the record says was written is what the request was for.
+    ///
+    /// # Errors
+    /// Only if sealing fails.
+    pub fn put_receipt(self, cx: &Cx<'_>, receipt: &Receipt) -> Result<Self, Refusal> {
+        let row = documents::receipt(cx, receipt).map_err(sealing)?;
+        let digest = self.digest;
+        let decision = self.put(row, [Ref::receipt(receipt.id)]);
+        Ok(Self { digest, ..decision })
+    }
+
+    /// Takes a receipt away, once its day is over.
+    #[must_use]
+    pub fn drop_receipt(mut self, receipt: &Receipt) -> Self {
+        self.changes
+            .dead_documents
+            .push((DocumentKind::Receipt, *receipt.id.as_bytes()));
+        self.changes.touched.push(Ref::receipt(receipt.id));
+        self
     }
 
     fn put(mut self, row: DocumentRow, touched: impl IntoIterator<Item = Ref>) -> Self {

@@ -10,7 +10,7 @@ use super::{Cx, Lease, Place};
 use crate::crypto::{CryptoError, DocumentContext, Keyring};
 use crate::model::{
     Cluster, Connection, DocumentKind, DocumentRow, Environment, EnvironmentId, Principal, Project,
-    ProjectId, Secret, Timestamp, Token,
+    ProjectId, Receipt, Secret, Timestamp, Token,
 };
 
 /// The format that is written; older ones would be read beside it.
@@ -227,6 +227,20 @@ pub(super) fn lease(cx: &Cx<'_>, lease: &Lease) -> Result<DocumentRow, CryptoErr
         &lease.name,
         lease,
     )
+}
+
+pub(super) fn receipt(cx: &Cx<'_>, receipt: &Receipt) -> Result<DocumentRow, CryptoError> {
+    let row = Unsealed {
+        kind: DocumentKind::Receipt,
+        within: Within::default(),
+        id: *receipt.id.as_bytes(),
+        space: NO_SPACE,
+        name: receipt.id.to_string(),
+        sealed_name: "",
+        grave: false,
+        due: Some(receipt.until),
+    };
+    seal(cx, row, receipt)
 }
 
 /// A document that belongs to the cluster itself, found by its plain name.

@@ -16,6 +16,7 @@ mod documents;
 mod draft;
 mod due;
 mod facts;
+mod fingerprint;
 mod found;
 mod history;
 mod joining;

@@ -23,6 +23,11 @@ const KIB: usize = 1 << 10;
 pub(super) struct ReadBody(Zeroizing<Vec<u8>>);
 
 impl ReadBody {
+    /// The body as it came.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// The body as what the route takes; nothing stands for `{}`.
     pub(super) fn parse<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
         let bytes = if self.0.is_empty() {

@@ -4,6 +4,7 @@
 //! Invariant: each decision of a request is the door's, with the caller's own token.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use hyper::body::Body as _;
 use hyper::http::request::Parts;
@@ -12,6 +13,7 @@ use super::body::{self, ReadBody};
 use super::endpoint::{Answered, Asked, Captured, Endpoint};
 use super::finish::Running;
 use super::headers;
+use super::once::{self, Came, Change, Once};
 use super::problem::Fault;
 use super::shares::{Place, Share};
 use super::unread::RequestBody;
@@ -19,6 +21,7 @@ use super::url::Query;
 use crate::door::{Access, Answer, Credential, Door, Operation, Request, RequestId, Turned};
 use crate::jobs::Refresher;
 use crate::model::{Holder, Refusal};
+use crate::operations::once::Ticket;
 
 /// One request on its way to its operation.
 pub(super) struct Call {
@@ -97,16 +100,20 @@ impl Head {
     }
 }
 
-/// Parses, runs and answers: the same for every route.
-pub(super) fn call<O: Endpoint>(call: Call) -> Running {
-    const {
-        assert!(
-            !matches!(O::ACCESS, Access::System),
-            "no request can name an operation of the system"
-        )
-    };
-    Box::pin(async move {
-        let Call {
+/// A request whose operation is made.
+struct Parsed<O> {
+    head: Head,
+    id: RequestId,
+    request: Request,
+    body: ReadBody,
+    operation: O,
+    place: Place,
+    refresher: Refresher,
+}
+
+impl Call {
+    async fn parse<O: Endpoint>(self) -> Result<Parsed<O>, Fault> {
+        let Self {
             door,
             id,
             source,
@@ -117,7 +124,7 @@ pub(super) fn call<O: Endpoint>(call: Call) -> Running {
             body,
             place,
             refresher,
-        } = call;
+        } = self;
         let head = Head {
             door,
             source,
@@ -128,7 +135,37 @@ pub(super) fn call<O: Endpoint>(call: Call) -> Running {
         let away = |refusal| head.turned_away(refusal);
         let request = head.request(id, credential).map_err(away)?;
         let body = head.body::<O>(&request, body, place.share()).await?;
-        let mut operation: O = head.operation(&body).map_err(away)?;
+        let operation: O = head.operation(&body).map_err(away)?;
+        Ok(Parsed {
+            head,
+            id,
+            request,
+            body,
+            operation,
+            place,
+            refresher,
+        })
+    }
+}
+
+/// Parses, runs and answers: the same for every route.
+pub(super) fn call<O: Endpoint>(call: Call) -> Running {
+    const {
+        assert!(
+            !matches!(O::ACCESS, Access::System),
+            "no request can name an operation of the system"
+        )
+    };
+    Box::pin(async move {
+        let Parsed {
+            head,
+            id,
+            request,
+            body,
+            mut operation,
+            place,
+            refresher,
+        } = call.parse::<O>().await?;
         let mut asking = Asking {
             head: &head,
             refresher: &refresher,
@@ -155,6 +192,53 @@ pub(super) fn call<O: Endpoint>(call: Call) -> Running {
     })
 }
 
+/// The same for a route that changes something: with an `Idempotency-Key` it is done once.
+pub(super) fn change<O: Change>(call: Call) -> Running {
+    match once::key(&call.parts.headers) {
+        Ok(None) => self::call::<O>(call),
+        Ok(Some(key)) => call_once::<O>(call, key),
+        Err(refusal) => {
+            let fault = turned_away(&call.door, call.source, refusal.into());
+            Box::pin(std::future::ready(Err(fault)))
+        }
+    }
+}
+
+fn call_once<O: Change>(call: Call, key: String) -> Running {
+    Box::pin(async move {
+        let Parsed {
+            head,
+            id,
+            request,
+            body,
+            mut operation,
+            place,
+            refresher,
+        } = call.parse::<O>().await?;
+        let fingerprint = once::fingerprint(&head.door, &head.parts, body.bytes());
+        let ticket = Arc::new(Ticket::new(key, fingerprint, id));
+        let mut asking = Asking {
+            head: &head,
+            refresher: &refresher,
+            id,
+            request: Some(request),
+        };
+        loop {
+            let answer = operation.run_once(&ticket, &mut asking).await?;
+            match answer.reply {
+                Came::Step => {
+                    asking.id = head.door.request_id();
+                    operation = head.operation(&body)?;
+                }
+                Came::Said(reply) => {
+                    drop(place);
+                    return Ok(reply);
+                }
+            }
+        }
+    })
+}
+
 /// A request that is being decided, for operations that take more than one decision.
 pub(super) struct Asking<'a> {
     head: &'a Head,
@@ -175,6 +259,16 @@ impl Asking<'_> {
             None => self.request(self.id)?,
         };
         self.head.door.run(request, operation).await
+    }
+
+    /// Decides the request itself, once for its ticket.
+    pub(super) async fn decide_once<O: Change>(
+        &mut self,
+        operation: O,
+        ticket: &Arc<Ticket>,
+    ) -> Result<Answer<Came>, Refusal> {
+        let (ticket, door) = (Arc::clone(ticket), self.head.door.clone());
+        self.decide(Once::new(operation, ticket, door)).await
     }
 
     /// Decides something that must be true first, for the same caller, with a record of its own.

@@ -13,13 +13,15 @@ use zeroize::Zeroizing;
 use super::call::Asking;
 use super::endpoint::{Answered, Asked, Endpoint, named};
 use super::limits::{TOKEN_BODY_BYTES_MAX, TOKEN_WAIT_MAX};
+use super::once::{Came, Change};
 use super::reply::Reply;
 use crate::door::Answer;
-use crate::model::{ClientAuth, Patience, ProviderClient, Refusal, Standing, Ttl, Value};
+use crate::model::{ClientAuth, Kept, Patience, ProviderClient, Refusal, Standing, Ttl, Value};
 use crate::operations::connections::{
-    BeginImport, CameTo, ConnectionFacts, ConnectionsPage, DeleteConnection, FoundToken,
+    BeginImport, Begun, CameTo, ConnectionFacts, ConnectionsPage, DeleteConnection, FoundToken,
     GivenGrant, ImportConnection, ListConnections, ReadAccessToken,
 };
+use crate::operations::once::Ticket;
 
 /// The longest client id, in bytes.
 const CLIENT_ID_BYTES_MAX: usize = 1024;
@@ -61,21 +63,48 @@ impl Endpoint for ImportConnection {
     }
 
     async fn run(mut self, asking: &mut Asking<'_>) -> Result<Answer<ConnectionFacts>, Refusal> {
-        let turn = asking.refresher.turn_of_import().await;
-        let turn = turn.ok_or(Refusal::Unavailable(IMPORTS_BUSY))?;
-        let begin = BeginImport {
-            name: self.name.clone(),
-            grant: Arc::clone(&self.grant),
-            holder: asking.holder(),
-        };
-        let begun = asking.decide_first(begin).await?;
-        self.came_to = asking.refresher.prove(begun.reply, turn).await;
+        self.came_to = came_to(&self, asking, None).await?;
         asking.decide(self).await
     }
 
     async fn reply(reply: ConnectionFacts, answered: &Answered<'_>) -> Result<Reply, Refusal> {
         Ok(answered.json(&shown(reply)))
     }
+}
+
+impl Change for DeleteConnection {}
+
+impl Change for ImportConnection {
+    async fn run_once(
+        mut self,
+        ticket: &Arc<Ticket>,
+        asking: &mut Asking<'_>,
+    ) -> Result<Answer<Came>, Refusal> {
+        self.came_to = came_to(&self, asking, Some(Arc::clone(ticket))).await?;
+        asking.decide_once(self, ticket).await
+    }
+}
+
+/// Begins an import and asks the provider, unless it was begun before with the same ticket.
+async fn came_to(
+    import: &ImportConnection,
+    asking: &Asking<'_>,
+    ticket: Option<Arc<Ticket>>,
+) -> Result<CameTo, Refusal> {
+    let turn = asking.refresher.turn_of_import().await;
+    let turn = turn.ok_or(Refusal::Unavailable(IMPORTS_BUSY))?;
+    let begin = BeginImport {
+        name: import.name.clone(),
+        grant: Arc::clone(&import.grant),
+        holder: asking.holder(),
+        ticket,
+    };
+    Ok(match asking.decide_first(begin).await?.reply {
+        Begun::Now(refreshing) => asking.refresher.prove(refreshing, turn).await,
+        Begun::Before(Kept::Begun(id)) => CameTo::Begun(id),
+        // It has ended, and its answer is given again.
+        Begun::Before(_) => CameTo::Nothing,
+    })
 }
 
 impl Endpoint for DeleteConnection {

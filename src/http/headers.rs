@@ -151,7 +151,10 @@ fn etags(value: &[u8], weak: bool) -> Option<Vec<Etag>> {
 }
 
 /// The value of a header that may come once.
-fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u8]>, Refusal> {
+pub(super) fn single<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<&'a [u8]>, Refusal> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (_, Some(_)) => Err(Refusal::Malformed(format!("the header {name} comes twice"))),

@@ -7,6 +7,7 @@ use coffer_api as api;
 
 use super::endpoint::{Answered, Asked, Endpoint};
 use super::limits::EMPTY_BODY_BYTES_MAX;
+use super::once::Change;
 use super::reply::Reply;
 use crate::model::Refusal;
 use crate::operations::keys::{
@@ -26,6 +27,8 @@ impl Endpoint for ListKeys {
     }
 }
 
+impl Change for RotateKey {}
+
 impl Endpoint for RotateKey {
     const BODY_BYTES_MAX: usize = EMPTY_BODY_BYTES_MAX;
 
@@ -40,6 +43,8 @@ impl Endpoint for RotateKey {
         Ok(answered.json(&shown(reply)))
     }
 }
+
+impl Change for DestroyTerm {}
 
 impl Endpoint for DestroyTerm {
     const BODY_BYTES_MAX: usize = EMPTY_BODY_BYTES_MAX;
@@ -56,6 +61,8 @@ impl Endpoint for DestroyTerm {
         Ok(answered.json(&shown(reply)))
     }
 }
+
+impl Change for RewrapKeys {}
 
 impl Endpoint for RewrapKeys {
     const BODY_BYTES_MAX: usize = EMPTY_BODY_BYTES_MAX;
@@ -79,6 +86,8 @@ impl Endpoint for RewrapKeys {
         Ok(answered.json(&shown(census)))
     }
 }
+
+impl Change for ReencryptKeys {}
 
 impl Endpoint for ReencryptKeys {
     const BODY_BYTES_MAX: usize = EMPTY_BODY_BYTES_MAX;

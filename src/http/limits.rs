@@ -34,6 +34,8 @@ pub const HEADER_TIME_MAX: Duration = Duration::from_secs(10);
 pub const METADATA_BYTES_MAX: usize = 512;
 /// Keys of `Coffer-Metadata`.
 pub const METADATA_KEYS_MAX: usize = 8;
+/// `Idempotency-Key`, in bytes, without its quotation marks.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
 
 /// How long who asks for an access token waits for a refresh.
 pub const TOKEN_WAIT_MAX: Duration = Duration::from_secs(10);

@@ -34,6 +34,7 @@ mod keys;
 mod lengths;
 pub mod limits;
 mod linger;
+mod once;
 pub mod open;
 mod places;
 pub mod probe;

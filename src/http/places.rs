@@ -7,6 +7,7 @@ use coffer_api::{CreatePlace, Environments, Place, Projects};
 
 use super::endpoint::{Answered, Asked, Endpoint, named};
 use super::limits::TOKEN_BODY_BYTES_MAX;
+use super::once::Change;
 use super::reply::Reply;
 use crate::model::{EnvironmentName, Refusal};
 use crate::operations::places::{
@@ -32,6 +33,8 @@ impl Endpoint for ListProjects {
         }))
     }
 }
+
+impl Change for CreateProject {}
 
 impl Endpoint for CreateProject {
     const BODY_BYTES_MAX: usize = TOKEN_BODY_BYTES_MAX;
@@ -60,6 +63,8 @@ impl Endpoint for ReadProject {
     }
 }
 
+impl Change for DeleteProject {}
+
 impl Endpoint for DeleteProject {
     fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {
         Ok(Self {
@@ -86,6 +91,8 @@ impl Endpoint for ListEnvironments {
     }
 }
 
+impl Change for CreateEnvironment {}
+
 impl Endpoint for CreateEnvironment {
     const BODY_BYTES_MAX: usize = TOKEN_BODY_BYTES_MAX;
 
@@ -102,6 +109,8 @@ impl Endpoint for CreateEnvironment {
         Ok(answered.json(&place(reply)))
     }
 }
+
+impl Change for DeleteEnvironment {}
 
 impl Endpoint for DeleteEnvironment {
     fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {

@@ -176,6 +176,9 @@ fn of_refusal(refusal: &Refusal) -> Row<'_> {
         Refusal::PreconditionFailed => {
             "The current version is not the one you named: read it, and decide again.".into()
         }
+        Refusal::KeyReused => {
+            "This Idempotency-Key was sent with another request before: send a fresh one with each request.".into()
+        }
         Refusal::TooMany(_) => "There were too many requests: wait, and try again.".into(),
         Refusal::Unavailable(why) => (*why).into(),
         Refusal::Refreshing(_) => {
@@ -279,6 +282,12 @@ mod tests {
                 None,
             ),
             (Refusal::TooLarge(own("x")).into(), 413, "too-large", None),
+            (
+                Refusal::KeyReused.into(),
+                422,
+                "idempotency-key-reused",
+                None,
+            ),
             (Fault::MediaType, 415, "unsupported-media-type", None),
             (
                 Refusal::TooMany(7).into(),

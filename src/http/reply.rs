@@ -25,6 +25,7 @@ use crate::door::RequestId;
 
 const JSON: &str = "application/json";
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// Room for every header of an answer.
 const HEADERS_EXPECTED: usize = 12;
 /// What a body's buffer begins with, in bytes: most secrets fit.
@@ -38,8 +39,10 @@ const STREAM_PIECES_MAX: usize = 4;
 pub struct Reply {
     status: u16,
     content_type: &'static str,
-    etag: Option<String>,
-    body: Body,
+    pub(super) etag: Option<String>,
+    pub(super) body: Body,
+    /// Whether it was given before, to the same request.
+    pub(super) repeats: bool,
 }
 
 impl Reply {
@@ -48,31 +51,26 @@ impl Reply {
         let mut buffer = WipedBuffer(Zeroizing::new(Vec::with_capacity(BODY_BYTES_EXPECTED)));
         serde_json::to_writer(&mut buffer, value)
             .expect("a reply is text and numbers, and a buffer takes all");
-        Self {
-            status,
-            content_type: JSON,
-            etag: None,
-            body: Body::full(Bytes::from_owner(buffer.0)),
-        }
+        Self::of(status, JSON, Body::full(Bytes::from_owner(buffer.0)))
     }
 
     /// No body at all, as for 304.
     pub fn empty(status: u16) -> Self {
-        Self {
-            status,
-            content_type: JSON,
-            etag: None,
-            body: Body::full(Bytes::new()),
-        }
+        Self::of(status, JSON, Body::full(Bytes::new()))
     }
 
     /// A body that comes in pieces.
     pub const fn stream(content_type: &'static str, body: Body) -> Self {
+        Self::of(200, content_type, body)
+    }
+
+    const fn of(status: u16, content_type: &'static str, body: Body) -> Self {
         Self {
-            status: 200,
+            status,
             content_type,
             etag: None,
             body,
+            repeats: false,
         }
     }
 
@@ -93,6 +91,10 @@ impl Reply {
         let mut response = respond(status, id, self.content_type, self.body);
         if let Some(etag) = self.etag.and_then(|etag| HeaderValue::try_from(etag).ok()) {
             response.headers_mut().insert(ETAG, etag);
+        }
+        if self.repeats {
+            let headers = response.headers_mut();
+            headers.insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
         }
         if response.body().is_end_stream() {
             response.headers_mut().remove(CONTENT_TYPE);

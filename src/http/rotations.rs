@@ -7,6 +7,7 @@ use coffer_api as api;
 
 use super::endpoint::{Answered, Asked, Endpoint, named};
 use super::limits::{BODY_BYTES_MAX, EMPTY_BODY_BYTES_MAX};
+use super::once::Change;
 use super::reply::Reply;
 use super::secrets::written;
 use crate::model::{Refusal, Ttl};
@@ -15,6 +16,8 @@ use crate::operations::rotations::{
     DeleteRotation, ReadRotation, RotateNow, Rotation, SetRotation,
 };
 use crate::operations::secrets::Written;
+
+impl Change for SetRotation {}
 
 impl Endpoint for SetRotation {
     const BODY_BYTES_MAX: usize = BODY_BYTES_MAX;
@@ -47,6 +50,8 @@ impl Endpoint for ReadRotation {
     }
 }
 
+impl Change for DeleteRotation {}
+
 impl Endpoint for DeleteRotation {
     fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {
         Ok(Self {
@@ -58,6 +63,8 @@ impl Endpoint for DeleteRotation {
         Ok(Reply::empty(answered.status))
     }
 }
+
+impl Change for RotateNow {}
 
 impl Endpoint for RotateNow {
     const BODY_BYTES_MAX: usize = EMPTY_BODY_BYTES_MAX;

@@ -6,9 +6,10 @@
 use coffer_api::API_ROOT;
 use hyper::Method;
 
-use super::call::{Call, call};
+use super::call::{Call, call, change};
 use super::endpoint::{Captured, Endpoint};
 use super::finish::Running;
+use super::once::Change;
 use super::open::{OPEN_ROUTES, OpenRoute};
 use crate::door::Access;
 use crate::model::Action;
@@ -90,14 +91,18 @@ pub struct Route {
     pub(super) run: fn(Call) -> Running,
 }
 
-const fn route<O: Endpoint>(method: Method, pattern: &'static str) -> Route {
+const fn route<O: Endpoint>(
+    method: Method,
+    pattern: &'static str,
+    run: fn(Call) -> Running,
+) -> Route {
     Route {
         method,
         pattern,
         noun: first_part(pattern),
         action: O::ACTION,
         access: O::ACCESS,
-        run: call::<O>,
+        run,
     }
 }
 
@@ -116,23 +121,23 @@ const fn first_part(path: &str) -> &str {
 }
 
 const fn get<O: Endpoint>(pattern: &'static str) -> Route {
-    route::<O>(Method::GET, pattern)
+    route::<O>(Method::GET, pattern, call::<O>)
 }
 
-const fn put<O: Endpoint>(pattern: &'static str) -> Route {
-    route::<O>(Method::PUT, pattern)
+const fn put<O: Change>(pattern: &'static str) -> Route {
+    route::<O>(Method::PUT, pattern, change::<O>)
 }
 
-const fn patch<O: Endpoint>(pattern: &'static str) -> Route {
-    route::<O>(Method::PATCH, pattern)
+const fn patch<O: Change>(pattern: &'static str) -> Route {
+    route::<O>(Method::PATCH, pattern, change::<O>)
 }
 
-const fn post<O: Endpoint>(pattern: &'static str) -> Route {
-    route::<O>(Method::POST, pattern)
+const fn post<O: Change>(pattern: &'static str) -> Route {
+    route::<O>(Method::POST, pattern, change::<O>)
 }
 
-const fn delete<O: Endpoint>(pattern: &'static str) -> Route {
-    route::<O>(Method::DELETE, pattern)
+const fn delete<O: Change>(pattern: &'static str) -> Route {
+    route::<O>(Method::DELETE, pattern, change::<O>)
 }
 
 /// What a method and a decoded path lead to.

@@ -12,6 +12,7 @@ use hyper::Method;
 use super::endpoint::{Answered, Asked, Endpoint, id, named};
 use super::headers;
 use super::limits::BODY_BYTES_MAX;
+use super::once::Change;
 use super::reply::Reply;
 use super::url::wrong;
 use crate::model::{FieldName, Fields, Refusal, State, Value};
@@ -100,6 +101,8 @@ const fn state(state: State) -> api::VersionState {
     }
 }
 
+impl Change for WriteSecret {}
+
 impl Endpoint for WriteSecret {
     const BODY_BYTES_MAX: usize = BODY_BYTES_MAX;
 
@@ -163,6 +166,8 @@ pub(super) fn written(reply: Written, answered: &Answered<'_>) -> Reply {
     };
     answered.json(&body).etag(etag)
 }
+
+impl Change for DeleteSecret {}
 
 impl Endpoint for DeleteSecret {
     fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {
@@ -261,6 +266,8 @@ fn version(facts: VersionFacts) -> api::VersionEntry {
     }
 }
 
+impl Change for UndeleteSecret {}
+
 impl Endpoint for UndeleteSecret {
     const BODY_BYTES_MAX: usize = BODY_BYTES_MAX;
 
@@ -276,6 +283,8 @@ impl Endpoint for UndeleteSecret {
         Ok(written(reply, answered))
     }
 }
+
+impl Change for DestroySecret {}
 
 impl Endpoint for DestroySecret {
     const BODY_BYTES_MAX: usize = BODY_BYTES_MAX;

@@ -10,12 +10,19 @@ use coffer_api::SecretText;
 
 use super::endpoint::{Answered, Asked, Captured, Endpoint, named};
 use super::limits::TOKEN_BODY_BYTES_MAX;
+use super::once::Change;
 use super::reply::Reply;
-use crate::model::{Refusal, Resource, Scope, Token, Ttl};
+use crate::model::{Refusal, Resource, Scope, Token, TokenId, Ttl};
 use crate::operations::tokens::{
     CreateToken, CreatedToken, ListTokens, ReadOwnToken, RevokeToken, TokenFacts, TokenNamed,
     TokensPage,
 };
+
+impl Change for CreateToken {
+    fn shows(reply: &CreatedToken) -> Option<TokenId> {
+        Some(reply.id)
+    }
+}
 
 impl Endpoint for CreateToken {
     const BODY_BYTES_MAX: usize = TOKEN_BODY_BYTES_MAX;
@@ -103,6 +110,8 @@ impl Endpoint for ReadOwnToken {
         Ok(answered.json(&body))
     }
 }
+
+impl Change for RevokeToken {}
 
 impl Endpoint for RevokeToken {
     fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {

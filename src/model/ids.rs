@@ -87,6 +87,8 @@ ids! {
     BootId,
     /// One attempt to refresh a connection.
     AttemptId,
+    /// What is kept of a request that is made once: the first sixteen bytes of a MAC over its token and its key.
+    ReceiptId,
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod names;
 mod pattern;
 mod places;
 mod principal;
+mod receipt;
 mod reference;
 mod refresh;
 mod refusal;
@@ -32,13 +33,14 @@ pub use connection::{Connection, ProviderClient, Reason, SealedRow, Standing, To
 pub use exchange::{ClientAuth, Exchange, LifetimeSource, RefusedClass, TokenAnswer};
 pub use grant::{Grant, Verdict};
 pub use ids::{
-    AttemptId, BootId, ClusterId, EnvironmentId, PrincipalId, ProjectId, SecretId, StreamId,
-    TokenId, VersionId,
+    AttemptId, BootId, ClusterId, EnvironmentId, PrincipalId, ProjectId, ReceiptId, SecretId,
+    StreamId, TokenId, VersionId,
 };
 pub use names::{EnvironmentName, FieldName, Name, SecretName, SecretPath};
 pub use pattern::Pattern;
 pub use places::{Cluster, Environment, Project, StreamEntry};
 pub use principal::{Principal, PrincipalKind};
+pub use receipt::{Kept, KeptAnswer, Receipt};
 pub use reference::Ref;
 pub use refresh::{
     Attempt, CALL_TTL, DOUBT_TTL, Holder, INTENT_TTL, Refreshing, Runner, refresh_at, retry_at,

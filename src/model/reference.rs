@@ -5,7 +5,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{EnvironmentId, Name, PrincipalId, SecretPath, TokenId};
+use super::{EnvironmentId, Name, PrincipalId, ReceiptId, SecretPath, TokenId};
 
 /// The name of something that can change.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -55,6 +55,11 @@ impl Ref {
     /// A lease of the scheduler.
     pub fn lease(name: &str) -> Self {
         Self::hashed(10, &[], name.as_bytes())
+    }
+
+    /// The receipt of a request that is made once.
+    pub fn receipt(id: ReceiptId) -> Self {
+        Self::tagged(11, *id.as_bytes())
     }
 
     /// The stored bytes.

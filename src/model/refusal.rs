@@ -22,6 +22,8 @@ pub enum Refusal {
     PreconditionFailed,
     /// 413: more than the limit that the sentence names.
     TooLarge(String),
+    /// 422: its `Idempotency-Key` was used for another request.
+    KeyReused,
     /// 429: too many; seconds to wait.
     TooMany(u32),
     /// 503: sealed, fenced, or the store cannot record; the sentence says which.
@@ -65,6 +67,7 @@ impl Refusal {
             Self::Conflict(..) => 409,
             Self::PreconditionFailed => 412,
             Self::TooLarge(_) => 413,
+            Self::KeyReused => 422,
             Self::TooMany(_) => 429,
             Self::Tampered => 500,
             Self::Unavailable(_) | Self::Refreshing(_) => 503,
@@ -84,6 +87,7 @@ impl Refusal {
             Self::Conflict(code, _) => code,
             Self::PreconditionFailed => "precondition-failed",
             Self::TooLarge(_) => "too-large",
+            Self::KeyReused => "idempotency-key-reused",
             Self::TooMany(_) => "too-many-requests",
             Self::Tampered => "integrity",
             Self::Unavailable(_) => "unavailable",

@@ -39,6 +39,8 @@ impl Resource<'_> {
     pub const DOOR: Self = Self::System("sys/door");
     /// The scheduler's leases.
     pub const LEASES: Self = Self::System("sys/leases");
+    /// What is kept of requests that are made once.
+    pub const RECEIPTS: Self = Self::System("sys/receipts");
 
     /// The text, in one piece of memory.
     pub fn text(&self) -> String {

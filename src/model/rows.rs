@@ -25,11 +25,13 @@ pub enum DocumentKind {
     Lease = 7,
     /// A connection; its space is its environment, its name the folded path.
     Connection = 8,
+    /// What is kept of a request that is made once.
+    Receipt = 9,
 }
 
 impl DocumentKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Cluster,
         Self::Project,
         Self::Environment,
@@ -38,6 +40,7 @@ impl DocumentKind {
         Self::Token,
         Self::Lease,
         Self::Connection,
+        Self::Receipt,
     ];
 
     /// The word in sealing contexts.
@@ -51,6 +54,7 @@ impl DocumentKind {
             Self::Token => "token",
             Self::Lease => "lease",
             Self::Connection => "connection",
+            Self::Receipt => "receipt",
         }
     }
 

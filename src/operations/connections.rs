@@ -11,7 +11,7 @@ mod remove;
 mod token;
 
 pub use conclude::{ConcludeRefresh, Concluded};
-pub use import::{BeginImport, CameTo, GivenGrant, ImportConnection};
+pub use import::{BeginImport, Begun, CameTo, GivenGrant, ImportConnection};
 pub use list::{After, ConnectionsPage, ListConnections};
 pub use refresh::{IntendRefresh, Intended, Outgoing, SendRefresh, Wanted, may_begin};
 pub use remove::DeleteConnection;

@@ -8,6 +8,7 @@ pub mod connections;
 mod generate;
 pub mod keys;
 pub mod leases;
+pub mod once;
 mod page;
 pub mod places;
 pub mod rotations;

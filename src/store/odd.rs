@@ -76,7 +76,7 @@ macro_rules! text {
 }
 
 /// The kinds of a document and of a key, as numbers.
-const _: () = assert!(DocumentKind::ALL.len() == 8 && KeyKind::Environment as i64 == 8);
+const _: () = assert!(DocumentKind::ALL.len() == 9 && KeyKind::Environment as i64 == 8);
 
 macro_rules! world {
     () => {
@@ -111,7 +111,7 @@ macro_rules! note {
 macro_rules! document {
     () => {
         concat!(
-            number!("kind", "1", "8"),
+            number!("kind", "1", "9"),
             " AND ",
             bytes!("id", "16"),
             " AND ",

@@ -5,6 +5,7 @@ mod audit;
 mod connections;
 mod keys;
 mod metrics;
+mod once;
 mod places;
 mod problems;
 mod queries;

@@ -9,4 +9,5 @@ mod hangups;
 mod kills;
 pub mod load;
 mod merging;
+mod once;
 mod unrecorded;

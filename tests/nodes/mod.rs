@@ -12,6 +12,7 @@ mod export;
 mod history;
 mod interleaved;
 mod keys;
+mod once;
 mod places;
 mod revoked;
 mod rotation;

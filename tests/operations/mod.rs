@@ -3,6 +3,7 @@
 //!
 //! Invariant: after each story the whole store agrees with its keys and its log.
 
+mod once;
 mod rotations;
 mod secrets;
 mod tokens;

@@ -49,6 +49,11 @@ impl Client {
         Self { http, address }
     }
 
+    /// Where its server listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// A request to a path below the API's root, not sent yet.
     pub fn call(&self, method: Method, path: &str) -> Call {
         self.open(method, &format!("{API}{path}"))

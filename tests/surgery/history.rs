@@ -13,11 +13,12 @@ use coffer::model::{
 };
 use coffer::operations::Generate;
 use coffer::operations::connections::{
-    BeginImport, ConcludeRefresh, Concluded, GivenGrant, IntendRefresh, Intended, SendRefresh,
-    Wanted,
+    BeginImport, Begun, ConcludeRefresh, Concluded, GivenGrant, IntendRefresh, Intended,
+    SendRefresh, Wanted,
 };
 use coffer::operations::keys::{DestroyTerm, ReencryptKeys, RewrapKeys, RotateKey};
 use coffer::operations::leases::TakeLease;
+use coffer::operations::once::Ticket;
 use coffer::operations::places::{CreateEnvironment, CreateProject};
 use coffer::operations::rotations::{RotateNow, SetRotation};
 use coffer::operations::secrets::{DeleteSecret, DestroySecret, Expected, Mode, WriteSecret};
@@ -219,8 +220,8 @@ async fn lease(door: &Door) {
     door.run_system("surgery", take).await.expect("a lease");
 }
 
-/// A grant, and the first tokens it gives, as if a provider had been asked.
-async fn import(door: &Door, root: &str) {
+/// The import of the history's grant, which is begun once: asked again, it is told that it was begun.
+pub fn begin_import(door: &Door) -> BeginImport {
     let text = |text: &str| Value::text(Zeroizing::new(text.to_owned()));
     let url = "https://provider.example/token";
     let grant = GivenGrant {
@@ -233,12 +234,20 @@ async fn import(door: &Door, root: &str) {
         client_secret: Some(text("the client's secret")),
         refresh_token: text("first grant"),
     };
-    let begin = BeginImport {
+    let (key, fingerprint) = ("begun once".to_owned(), door.fingerprint(&[b"import"]));
+    BeginImport {
         name: secret("p/e", "grant"),
         grant: Arc::new(grant),
         holder: door.holder(),
+        ticket: Some(Arc::new(Ticket::new(key, fingerprint, door.request_id()))),
+    }
+}
+
+/// A grant, and the first tokens it gives, as if a provider had been asked.
+async fn import(door: &Door, root: &str) {
+    let Begun::Now(refreshing) = done(door, root, begin_import(door)).await else {
+        panic!("it is begun once");
     };
-    let refreshing = done(door, root, begin).await;
     carry_out(
         door,
         refreshing,

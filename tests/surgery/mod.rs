@@ -271,6 +271,7 @@ fn names(table: &Table, line: &str) -> bool {
             "token",
             "lease",
             "connection",
+            "receipt",
         ],
         "stream" | "segment" => &["stream", "segment"],
         other => &[other],

@@ -12,13 +12,13 @@ use coffer::door::Door;
 use coffer::model::{Patience, Refusal, Ttl};
 use coffer::operations::PageSize;
 use coffer::operations::audit::{AnchorStreams, ExportLog};
-use coffer::operations::connections::{ListConnections, ReadAccessToken};
+use coffer::operations::connections::{Begun, ListConnections, ReadAccessToken};
 use coffer::operations::places::{ListEnvironments, ListProjects};
 use coffer::operations::rotations::ReadRotation;
 use coffer::operations::secrets::{ListSecrets, ReadHistory, ReadReply, ReadSecret, Which};
 use coffer::operations::tokens::{ListTokens, ReadOwnToken, TokenFacts};
 
-use super::history::{place, run, secret, write};
+use super::history::{begin_import, place, run, secret, write};
 
 /// The tokens of the history, as their bearers have them.
 #[derive(Default)]
@@ -47,6 +47,8 @@ pub enum Question {
     /// Who reads which connection's access token.
     Access(&'static str),
     Connections,
+    /// The import once more, which is begun once.
+    Import,
     Own(&'static str),
     Tokens(&'static str),
     Projects,
@@ -67,7 +69,7 @@ pub enum Version {
 }
 
 use Question::{
-    Access, Anchor, Connections, Environments, Export, History, List, Own, Projects, Read,
+    Access, Anchor, Connections, Environments, Export, History, Import, List, Own, Projects, Read,
     Rotation, Write,
 };
 use Version::{Current, First, Previous};
@@ -79,7 +81,7 @@ pub type Answer = Result<BTreeSet<String>, &'static str>;
 pub type Answers = BTreeMap<Question, Answer>;
 
 /// What is asked about secrets, their versions and keys, and places.
-pub const OF_SECRETS: [Question; 20] = [
+pub const OF_SECRETS: [Question; 21] = [
     Read("root", "p/e", "db/password", Current),
     Read("root", "p/e", "db/password", Previous),
     Read("root", "p/e", "api", Current),
@@ -100,6 +102,7 @@ pub const OF_SECRETS: [Question; 20] = [
     Access("root"),
     Access("app"),
     Connections,
+    Import,
 ];
 
 /// What is asked about tokens and principals.
@@ -272,6 +275,10 @@ async fn one(
             let page = run(door, root, list).await?;
             page.items.iter().map(|item| format!("{item:?}")).collect()
         }
+        Import => match run(door, root, begin_import(door)).await? {
+            Begun::Before(kept) => [format!("{kept:?}")].into(),
+            Begun::Now(_) => ["it was begun twice".to_owned()].into(),
+        },
         Own(who) => {
             let own = run(door, tokens.of(who), ReadOwnToken).await?;
             token_lines(&own).collect()

@@ -16,6 +16,8 @@ pub struct Asked {
     /// `GET /api/v1/status`.
     pub line: String,
     pub bearer: String,
+    /// `Idempotency-Key`.
+    pub key: String,
     pub body: String,
 }
 
@@ -103,7 +105,8 @@ fn serve(
     let connection = ServerConnection::new(config).ok()?;
     let mut stream = BufReader::new(StreamOwned::new(connection, stream));
     loop {
-        let (mut line, mut bearer, mut length) = (String::new(), String::new(), 0);
+        let (mut line, mut bearer, mut key) = (String::new(), String::new(), String::new());
+        let mut length = 0;
         if stream.read_line(&mut line).ok()? == 0 {
             return None;
         }
@@ -116,6 +119,7 @@ fn serve(
             };
             match name.to_ascii_lowercase().as_str() {
                 "authorization" => bearer = value.to_owned(),
+                "idempotency-key" => key = value.to_owned(),
                 "content-length" => length = value.parse().ok()?,
                 _ => {}
             }
@@ -126,6 +130,7 @@ fn serve(
         list.lock().ok()?.push(Asked {
             line,
             bearer,
+            key,
             body: String::from_utf8(body).ok()?,
         });
         let location = if status == 302 {

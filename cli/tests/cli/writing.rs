@@ -1,6 +1,7 @@
-//! What writing commands send, once.
+//! What writing commands send, and when they send it again.
 
 use crate::stub::Stub;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const WRITTEN: &str = r#"{"path":"a/b/c","version":3,"state":"current","created_at":"T"}"#;
 
@@ -43,15 +44,61 @@ fn set_merges_and_replace_replaces() {
 }
 
 #[test]
-fn a_write_is_never_repeated() {
-    for status in [299, 302, 429, 500, 503] {
+fn what_was_answered_is_not_sent_again() {
+    for status in [302, 401, 409, 429, 500, 503] {
         let stub = Stub::always(status, "half");
         let ran = stub.coffer(&["set", "a/b/c", "x=hunter2"]).run();
-        ran.never_says("hunter2");
-        if status == 299 {
-            ran.exits(5).says("may or may not have happened");
-        }
+        ran.never_says("hunter2").never_says("may have happened");
         stub.asked_once();
+    }
+}
+
+/// Answers in turn, and then with the last of them for ever.
+fn in_turn(answers: &'static [(u16, &'static str)]) -> Stub {
+    let next = AtomicUsize::new(0);
+    Stub::new(move |_| {
+        let at = next.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1);
+        (answers[at].0, answers[at].1.to_owned())
+    })
+}
+
+const BUSY: &str = r#"{"type":"about:blank","title":"T","status":503,"detail":"Busy.","code":"busy","request_id":"r","retry_after":0}"#;
+const SEALED: &str = r#"{"type":"about:blank","title":"T","status":503,"detail":"It is sealed.","code":"sealed","request_id":"r","retry_after":10}"#;
+
+#[test]
+fn a_write_whose_answer_was_lost_is_sent_again_with_its_key() {
+    let stub = in_turn(&[(299, "half"), (503, BUSY), (200, WRITTEN)]);
+    for _ in 0..2 {
+        let ran = stub.coffer(&["set", "a/b/c", "x=hunter2"]).run();
+        ran.exits(0)
+            .prints("a/b/c version 3\n")
+            .never_says("hunter2");
+    }
+    let asked = stub.asked();
+    let lines: Vec<_> = asked
+        .iter()
+        .map(|asked| (&asked.line, &asked.body))
+        .collect();
+    assert!(lines.windows(2).all(|two| two[0] == two[1]), "{lines:?}");
+    let keys: Vec<&str> = asked.iter().map(|asked| asked.key.as_str()).collect();
+    assert_eq!((keys.len(), keys[0].len()), (4, 32), "{keys:?}");
+    assert!(
+        keys[0] == keys[1] && keys[1] == keys[2] && keys[2] != keys[3],
+        "{keys:?}"
+    );
+}
+
+#[test]
+fn a_loss_is_not_forgotten() {
+    for (answers, code) in [
+        (&[(299, "half"), (503, SEALED)], 5),
+        (&[(299, "half"), (401, "half")], 3),
+    ] {
+        let stub = in_turn(answers);
+        let ran = stub.coffer(&["rm", "a/b/c"]).run();
+        ran.exits(code)
+            .says("What was sent before may have happened: look before you try again.");
+        assert_eq!(stub.asked().len(), 2);
     }
 }
 
@@ -182,6 +229,8 @@ fn each_command_sends_what_the_routes_say() {
         ran.exits(0).prints("{}\n");
         let asked = stub.asked_once();
         assert_eq!((asked.line.as_str(), asked.body.as_str()), (*line, *body));
+        // Each write has a key of its own, and no read has one.
+        assert_eq!(asked.key.is_empty(), line.starts_with("GET "), "{line}");
     }
 }
 

@@ -154,6 +154,13 @@ impl Check<'_> {
                     due: Some(token.died_at()),
                 }
             }
+            DocumentKind::Receipt => {
+                let receipt = facts::open_receipt(self.keys, row)?;
+                Columns {
+                    due: Some(receipt.until),
+                    ..Columns::of_cluster(&receipt.id.to_string())
+                }
+            }
             DocumentKind::Principal => {
                 let principal = facts::open_principal(self.keys, row)?;
                 Columns::of_cluster(principal.name.as_str())
@@ -209,7 +216,7 @@ fn named_by(
 }
 
 impl Columns {
-    /// A document of the cluster's own is never buried and never due.
+    /// A document of the cluster's own is never buried, and most are never due.
     fn of_cluster(name: &str) -> Self {
         Self {
             space: NO_SPACE,

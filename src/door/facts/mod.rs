@@ -5,6 +5,7 @@
 
 mod connections;
 mod places;
+mod receipts;
 mod secrets;
 mod tokens;
 mod versions;
@@ -24,6 +25,7 @@ pub use connections::{KnownConnection, Living};
 pub(super) use connections::{load_living, open_connection};
 pub use places::{Place, Places, ProjectPlaces};
 pub(super) use places::{load_places, open_places};
+pub(super) use receipts::open_receipt;
 pub use secrets::KnownSecret;
 pub(super) use secrets::{load_secret, open_secret};
 pub(super) use tokens::{load_application, load_principal, load_token, open_principal, open_token};

@@ -5,6 +5,7 @@
 
 mod connections;
 mod places;
+mod receipts;
 mod secrets;
 mod tokens;
 

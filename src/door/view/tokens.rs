@@ -15,7 +15,7 @@ use crate::model::{
 };
 
 /// Before everything that is due.
-const LONGEST_DUE: (Timestamp, [u8; 16]) = (Timestamp::from_micros(i64::MIN), [0; 16]);
+pub(super) const LONGEST_DUE: (Timestamp, [u8; 16]) = (Timestamp::from_micros(i64::MIN), [0; 16]);
 
 impl View {
     /// The token of this id.

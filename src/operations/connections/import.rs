@@ -6,11 +6,12 @@
 use std::sync::Arc;
 
 use super::{CLIENT_SECRET, ConnectionFacts, REFRESH_TOKEN, begin_attempt, field};
-use crate::door::{Cx, Decision, Living, Operation, Place, View, seal_row};
+use crate::door::{Cx, Decision, KnownConnection, Living, Operation, Place, View, seal_row};
 use crate::model::{
-    Action, Attempt, Connection, Fields, Holder, ProviderClient, Ref, Refreshing, Refusal,
+    Action, Attempt, Connection, Fields, Holder, Kept, ProviderClient, Ref, Refreshing, Refusal,
     Resource, SealedRow, SecretId, SecretName, Standing, Value,
 };
+use crate::operations::once::Ticket;
 
 /// A grant as it was given.
 pub struct GivenGrant {
@@ -41,17 +42,34 @@ pub struct BeginImport {
     pub grant: Arc<GivenGrant>,
     /// Who makes the refresh.
     pub holder: Holder,
+    /// By which it is begun once.
+    pub ticket: Option<Arc<Ticket>>,
+}
+
+/// What became of an import that is to begin.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Begun {
+    /// It is begun: this refresh is to be made.
+    Now(Refreshing),
+    /// It was begun before, with the same ticket: nobody is called for it again.
+    Before(Kept),
 }
 
 impl Operation for BeginImport {
     const ACTION: Action = Action::Connect;
-    type Reply = Refreshing;
+    type Reply = Begun;
 
     fn resource(&self) -> Resource<'_> {
         Resource::Secret(&self.name)
     }
 
-    async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<Refreshing>, Refusal> {
+    async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<Begun>, Refusal> {
+        if let Some(ticket) = &self.ticket
+            && let Some(before) = ticket.find(cx, view).await?
+        {
+            let (kept, decision) = before.exchange(());
+            return Ok(decision.with(Begun::Before(kept)).status(202));
+        }
         let place = view.place(&self.name.place).await?;
         refuse_taken(&view.find_living(&place, &self.name.path).await?)?;
         let fields = self.grant.kept();
@@ -66,12 +84,16 @@ impl Operation for BeginImport {
             attempt: attempt.id,
         };
         let connection = self.connection(cx, id, kept, attempt);
-        Ok(Decision::new(refreshing)
+        let decision = Decision::new(Begun::Now(refreshing))
             .status(202)
             .say("coffer.refresh", "intended")
             .put_connection(cx, &place, connection, None)?
             .put_version(version.into_row())
-            .touch(Ref::listing(place.environment.id)))
+            .touch(Ref::listing(place.environment.id));
+        match &self.ticket {
+            Some(ticket) => ticket.keep(cx, decision, Kept::Begun(id)),
+            None => Ok(decision),
+        }
     }
 }
 
@@ -127,6 +149,8 @@ pub enum CameTo {
     Nothing,
     /// The grant is good, and kept.
     Proven(SecretId),
+    /// Somebody began it with the same ticket; whether it was proven is looked up.
+    Begun(SecretId),
     /// The provider refused it, with this code of OAuth's.
     Refused(String),
     /// The provider gave no answer that says anything; one sentence.
@@ -144,7 +168,7 @@ impl Operation for ImportConnection {
     async fn decide(&self, cx: &Cx<'_>, view: &View) -> Result<Decision<ConnectionFacts>, Refusal> {
         let place = view.place(&self.name.place).await?;
         let found = match &self.came_to {
-            CameTo::Proven(id) => self.find(cx, view, &place, *id).await?,
+            CameTo::Proven(id) | CameTo::Begun(id) => self.find(view, &place, *id).await?,
             CameTo::Refused(code) => {
                 let sentence = format!(
                     "the provider refused the grant ({code}), and nothing was stored: check the client and its secret, or give the grant again"
@@ -158,9 +182,14 @@ impl Operation for ImportConnection {
             }
             CameTo::Nothing => None,
         };
-        let facts = found.ok_or_else(|| {
-            let sentence = "the import was not carried through: look whether the connection is there, and import again if not";
-            Refusal::Conflict("grant-unproven", sentence.to_owned())
+        let facts = found
+            .as_ref()
+            .and_then(|found| ConnectionFacts::of(self.name.text(), found, cx.now));
+        let facts = facts.ok_or_else(|| match (&self.came_to, found) {
+            (CameTo::Begun(_), Some(_)) => {
+                Refusal::Conflict("idempotency-key-in-use", UNDER_WAY.to_owned())
+            }
+            _ => Refusal::Conflict("grant-unproven", NOT_CARRIED_THROUGH.to_owned()),
         })?;
         let revision = facts.revision;
         Ok(Decision::new(facts).status(201).version(revision))
@@ -168,15 +197,17 @@ impl Operation for ImportConnection {
 }
 
 impl ImportConnection {
+    /// The connection that it made, proven or not.
     async fn find(
         &self,
-        cx: &Cx<'_>,
         view: &View,
         place: &Place,
         id: SecretId,
-    ) -> Result<Option<ConnectionFacts>, Refusal> {
+    ) -> Result<Option<Arc<KnownConnection>>, Refusal> {
         let found = view.find_connection(place, &self.name.path).await?;
-        let own = found.filter(|connection| connection.id == id);
-        Ok(own.and_then(|connection| ConnectionFacts::of(self.name.text(), &connection, cx.now)))
+        Ok(found.filter(|connection| connection.id == id))
     }
 }
+
+const UNDER_WAY: &str = "the import that was begun with this Idempotency-Key is still on its way: ask again with it in a moment, or look whether the connection is there";
+const NOT_CARRIED_THROUGH: &str = "the import was not carried through: look whether the connection is there, and import again if not";
