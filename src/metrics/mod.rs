@@ -18,8 +18,8 @@ use std::time::Duration;
 use crate::model::Timestamp;
 
 /// The statuses that are answered, the commonest first; what is not among them is counted as `other`.
-pub const STATUSES: [u16; 17] = [
-    200, 204, 201, 304, 400, 401, 403, 404, 405, 408, 409, 412, 413, 415, 429, 500, 503,
+pub const STATUSES: [u16; 18] = [
+    200, 204, 201, 304, 400, 401, 403, 404, 405, 408, 409, 412, 413, 415, 422, 429, 500, 503,
 ];
 
 /// All that is counted.
