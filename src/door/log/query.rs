@@ -11,7 +11,7 @@ use memchr::memmem::Finder;
 use super::filter::RecordFilter;
 use super::{aside, parse};
 use crate::door::Head;
-use crate::door::segments::{Opened, Summary, open_summary};
+use crate::door::segments::{Summary, Unsalted, open_summary, salted};
 use crate::door::shared::Shared;
 use crate::door::view::STORE_LOST;
 use crate::model::{Refusal, SegmentRow, StreamId, Timestamp};
@@ -207,25 +207,27 @@ fn find(
     row: &SegmentRow,
     wanted: std::ops::Range<u64>,
 ) -> Result<Vec<Found>, Refusal> {
-    let opened = Opened::open(&shared.keys, row).map_err(|_| Refusal::Tampered)?;
+    let unsalted = Unsalted::open(&shared.keys, row).map_err(|_| Refusal::Tampered)?;
     let needle = asked.needle();
     let finder = needle.as_deref().map(Finder::new);
     let mut found = Vec::new();
-    for (index, line) in (row.first..).zip(opened.lines()) {
+    for (index, seed, unsalted) in unsalted.lines() {
         let may = wanted.contains(&index)
             && finder
                 .as_ref()
-                .is_none_or(|finder| finder.find(line).is_some());
+                .is_none_or(|finder| finder.find(unsalted).is_some());
         if !may {
             continue;
         }
-        let record = parse(line)?;
+        let mut line = Vec::with_capacity(unsalted.len() + 32);
+        salted((index, seed, unsalted), &mut line).map_err(|_| Refusal::Tampered)?;
+        let record = parse(&line)?;
         if asked.takes(&record) {
             found.push(Found {
                 time: record.time,
                 stream: row.stream,
                 index,
-                line: line.to_vec(),
+                line,
             });
         }
     }

@@ -1,17 +1,19 @@
 //! What lies in a segment, before it is compressed:
-//! format ‖ number of runs ‖ (records, change) of each run ‖ length of the lines ‖ lines ‖ words.
-//! A run is what one batch stored, with the change that validated it; numbers are big-endian.
+//! format ‖ number of runs ‖ (records, change, seed) of each run ‖ length of the lines ‖ lines ‖ words.
+//! A run is what one batch stored, with the change that validated it and what its salts were made from; the lines are
+//! without salts; numbers are big-endian.
 //!
 //! Invariant: what `encode` writes is what `parse` takes, and nothing else.
 
 use std::ops::Range;
 
 use super::Word;
+use super::salts::Seed;
 use crate::crypto::CryptoError;
 use crate::door::words::Subject;
 
 const FORMAT: u8 = 2;
-const RUN_BYTES: usize = 4 + 8;
+const RUN_BYTES: usize = 4 + 8 + 32;
 /// A word: the record that says it, as its place in the segment, then what it is of, the id and the digest.
 const WORD_BYTES: usize = 4 + 1 + 16 + 32;
 
@@ -20,13 +22,14 @@ const WORD_BYTES: usize = 4 + 1 + 16 + 32;
 pub(super) struct Run {
     pub(super) count: u32,
     pub(super) seq: u64,
+    pub(super) seed: Seed,
 }
 
 /// The parts of a segment.
 #[derive(Default)]
 pub(super) struct Content {
     pub(super) runs: Vec<Run>,
-    /// Each with its newline.
+    /// Each with its newline, and without its salt.
     pub(super) lines: Vec<u8>,
     /// As they are written.
     pub(super) words: Vec<u8>,
@@ -64,6 +67,7 @@ impl Content {
         for run in &self.runs {
             plain.extend_from_slice(&run.count.to_be_bytes());
             plain.extend_from_slice(&run.seq.to_be_bytes());
+            plain.extend_from_slice(&run.seed);
         }
         plain.extend_from_slice(&number(self.lines.len())?.to_be_bytes());
         plain.extend_from_slice(&self.lines);
@@ -141,9 +145,11 @@ fn length(bytes: &[u8]) -> Result<(usize, &[u8]), CryptoError> {
 }
 
 fn run(bytes: &[u8]) -> Option<Run> {
-    let (count, seq) = bytes.split_first_chunk::<4>()?;
+    let (count, rest) = bytes.split_first_chunk::<4>()?;
+    let (seq, seed) = rest.split_first_chunk::<8>()?;
     Some(Run {
         count: u32::from_be_bytes(*count),
-        seq: u64::from_be_bytes(seq.try_into().ok()?),
+        seq: u64::from_be_bytes(*seq),
+        seed: seed.try_into().ok()?,
     })
 }

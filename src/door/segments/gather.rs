@@ -4,10 +4,10 @@
 //! Invariant: a line is pushed onto the tree exactly as it is gathered.
 
 use coffer_audit_log::{Frontier, Outcome as Told, Record, RecordError, Verdict, leaf_hash};
-use sha2::{Digest, Sha256};
 
 use super::content::{Content, Run};
 use super::packer::Packer;
+use super::salts::{self, Seed};
 use super::summary::Summary;
 use crate::crypto::{CryptoError, Keyring};
 use crate::door::draft::Draft;
@@ -20,7 +20,7 @@ pub(in crate::door) struct Gathering {
     stream: StreamId,
     stream_text: String,
     first: u64,
-    seed: [u8; 32],
+    seed: Seed,
     pub(in crate::door) tree: Frontier,
     pub(in crate::door) last: Timestamp,
     count: u32,
@@ -67,7 +67,7 @@ impl Gathering {
         let line = Record {
             id: (&*id).into(),
             time: time.micros(),
-            salt: self.salt(),
+            salt: salts::salt(&self.seed, self.tree.size()),
             stream: (&*self.stream_text).into(),
             index: self.tree.size(),
             as_of: draft.relied.point.seq,
@@ -96,6 +96,7 @@ impl Gathering {
         let start = lines.len();
         line.write(lines)?;
         self.tree.push(leaf_hash(&lines[start..]));
+        salts::take_out(lines, start);
         lines.push(b'\n');
         if self.count == 0 {
             self.summary.from = time;
@@ -118,8 +119,8 @@ impl Gathering {
         seq: u64,
         packer: &mut Packer,
     ) -> Result<SegmentRow, CryptoError> {
-        let (stream, first, count) = (self.stream, self.first, self.count);
-        self.content.runs.push(Run { count, seq });
+        let (stream, first, count, seed) = (self.stream, self.first, self.count, self.seed);
+        self.content.runs.push(Run { count, seq, seed });
         let packed = packer.pack(&self.content.encode()?)?;
         let summary = self.summary.encode()?;
         Ok(SegmentRow {
@@ -130,17 +131,6 @@ impl Gathering {
             summary: keys.seal_summary(entropy, stream, first, count, &summary)?,
             sealed: keys.seal_segment(entropy, stream, first, count, &packed)?,
         })
-    }
-
-    /// A salt that only who opens the segment can know: SHA-256 of the segment's seed and the index, cut to 128 bits.
-    fn salt(&self) -> [u8; 16] {
-        let hash = Sha256::new()
-            .chain_update(self.seed)
-            .chain_update(self.tree.size().to_be_bytes())
-            .finalize();
-        let mut salt = [0; 16];
-        salt.copy_from_slice(&hash[..16]);
-        salt
     }
 
     fn add_words(&mut self, changes: &Changes) {

@@ -4,7 +4,7 @@
 //! Invariant: what was merged opens to the same lines at the same indexes, and its words in the same order.
 
 use super::content::Content;
-use super::opened::Opened;
+use super::opened::Unsalted;
 use super::packer::Packer;
 use super::summary::{Summary, open_summary};
 use crate::crypto::{CryptoError, Keyring};
@@ -27,7 +27,7 @@ pub(in crate::door) fn merge(
         if row.stream != first.stream || row.first != first.first + u64::from(count) {
             return Err(CryptoError);
         }
-        content.append(count, &Opened::open(keys, row)?.parsed)?;
+        content.append(count, &Unsalted::open(keys, row)?.parsed)?;
         let next = open_summary(keys, row.stream, (row.first, row.count), &row.summary)?;
         match &mut summary {
             None => summary = Some(next),

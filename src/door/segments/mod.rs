@@ -8,11 +8,12 @@ mod gather;
 mod merge;
 mod opened;
 mod packer;
+mod salts;
 mod summary;
 
 pub(super) use gather::Gathering;
 pub(super) use merge::merge;
-pub(super) use opened::Opened;
+pub(super) use opened::{Opened, Unsalted, salted};
 pub(super) use packer::Packer;
 pub(super) use summary::{Summary, open_summary};
 
