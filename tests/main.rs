@@ -13,6 +13,7 @@ mod ledger;
 mod matrix;
 mod nodes;
 mod oidc;
+mod openapi;
 mod operations;
 mod support;
 mod surgery;

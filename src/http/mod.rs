@@ -6,7 +6,7 @@
 //! | file | one sentence |
 //! |---|---|
 //! | [`routes`] | the table: method, path, operation |
-//! | [`open`] | the three routes outside the door |
+//! | [`open`] | the four routes outside the door |
 //! | [`app`] | a request from its head to its answer |
 //! | `endpoint` | how an operation is asked for and answered |
 //! | `secrets` `rotations` `places` `keys` `tokens` `audit` | what each noun's routes take and say |

@@ -1,11 +1,13 @@
 //! The routes outside the door, each on one line; everything else is authorised and recorded.
-//! They tell whether the process lives, whether it serves, and whether it is sealed: three bits, and no version (advisory C8).
+//! They tell whether the process lives, whether it serves, and whether it is sealed: three bits, and no version (advisory
+//! C8). Besides there is the description of the API, the same for everybody and of every server.
 //!
 //! Invariant: an open route looks at nothing that is stored.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use coffer_api::Status;
 use hyper::Method;
 use hyper::http::request::Parts;
@@ -14,9 +16,12 @@ use super::app::{App, Begun, Unsealed};
 use super::finish::Finish;
 use super::headers;
 use super::problem::Fault;
-use super::reply::Reply;
+use super::reply::{Body, Reply};
 use crate::door::{Credential, Request, RequestId};
 use crate::operations::status::ReadStatus;
+
+/// The API, described: written by `coffer_api::openapi`, and compared with it by a test.
+const OPENAPI: &[u8] = include_bytes!("../../docs/openapi.json");
 
 /// Every route that needs no token.
 #[rustfmt::skip]
@@ -24,6 +29,7 @@ pub static OPEN_ROUTES: &[OpenRoute] = &[
     OpenRoute { method: Method::GET, pattern: "/health/live",   shows: Shows::Live },
     OpenRoute { method: Method::GET, pattern: "/health/ready",  shows: Shows::Ready },
     OpenRoute { method: Method::GET, pattern: "/api/v1/status", shows: Shows::Status },
+    OpenRoute { method: Method::GET, pattern: "/openapi.json",  shows: Shows::Openapi },
 ];
 
 /// One line of the table.
@@ -43,6 +49,8 @@ enum Shows {
     Ready,
     /// Sealed or not, and more to who may know.
     Status,
+    /// The API, described.
+    Openapi,
 }
 
 pub(super) fn begin(
@@ -62,6 +70,10 @@ pub(super) fn begin(
             }
         },
         Shows::Status => Ok(status(app, parts, source, id)),
+        Shows::Openapi => {
+            let body = Body::full(Bytes::from_static(OPENAPI));
+            Ok(Begun::Open(Reply::stream("application/json", body)))
+        }
     }
 }
 

@@ -15,6 +15,8 @@ both_engines! {
             let alive = v.open(Method::GET, path).await.is(204);
             assert_eq!(alive.bytes(), b"");
         }
+        let described = v.open(Method::GET, "/openapi.json").await.is(200);
+        assert_eq!(described.text(), include_str!("../../docs/openapi.json"));
         assert_eq!(v.audit().await.all().len(), before + 1, "open routes leave no record");
     }
 

@@ -13,6 +13,8 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Certificate, Method, StatusCode};
 use serde_json::Value;
 
+use super::described;
+
 const API: &str = "/api/v1";
 
 /// A token as its bearer has it.
@@ -63,7 +65,9 @@ impl Client {
     pub fn open(&self, method: Method, path: &str) -> Call {
         let url = format!("https://{}{path}", self.address);
         Call {
-            request: self.http.request(method, url),
+            request: self.http.request(method.clone(), url),
+            method,
+            path: path.to_owned(),
         }
     }
 
@@ -105,6 +109,8 @@ pub fn install_provider() {
 /// A request; awaiting it sends it.
 pub struct Call {
     request: reqwest::RequestBuilder,
+    method: Method,
+    path: String,
 }
 
 impl Call {
@@ -121,6 +127,7 @@ impl Call {
         let value = HeaderValue::try_from(value).expect("a header's value");
         Self {
             request: self.request.header(name, value),
+            ..self
         }
     }
 
@@ -142,6 +149,7 @@ impl Call {
         let call = self.header("content-type", "application/json");
         Self {
             request: call.request.body(bytes),
+            ..call
         }
     }
 
@@ -156,6 +164,7 @@ impl Call {
             body,
         };
         answer.check();
+        described::check(&self.method, &self.path, &answer);
         Ok(answer)
     }
 }

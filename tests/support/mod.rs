@@ -7,6 +7,7 @@
 pub mod built;
 pub mod client;
 pub mod cluster;
+pub mod described;
 pub mod history;
 pub mod node;
 pub mod oidc;

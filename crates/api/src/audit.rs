@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// `GET /audit/head`: the newest signed head of every stream.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct AuditHeads {
     /// One a stream, by name.
     pub heads: Vec<AuditHead>,
@@ -14,6 +15,7 @@ pub struct AuditHeads {
 
 /// The signed tree head of one stream.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct AuditHead {
     /// The stream's name.
     pub stream: String,
@@ -27,6 +29,7 @@ pub struct AuditHead {
 
 /// `GET /audit/key`: the public key that verifies every head of this cluster.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct AuditKey {
     /// A C2SP verifier key, `name+hash+key`.
     pub key: String,

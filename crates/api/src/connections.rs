@@ -9,6 +9,7 @@ use crate::SecretText;
 
 /// `POST /connections/{p}/{e}/{name}`: a grant that was given elsewhere; one refresh proves it before it is kept.
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ImportConnection {
     /// The provider's token endpoint (RFC 6749, 3.2).
@@ -30,6 +31,7 @@ pub struct ImportConnection {
 
 /// How a client proves who it is (RFC 6749, 2.3.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ClientAuth {
     /// In the `Authorization` header.
@@ -41,6 +43,7 @@ pub enum ClientAuth {
 
 /// `GET /connections/{p}/{e}/{name}/token`.
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct AccessToken {
     /// What the provider's own API takes.
     pub access_token: SecretText,
@@ -58,6 +61,7 @@ pub struct AccessToken {
 
 /// How a connection fares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ConnectionState {
     /// Refreshed ahead of time.
@@ -75,6 +79,7 @@ pub enum ConnectionState {
 
 /// The answer to an import, and one line of a list. Never a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Connection {
     /// `project/environment/name`.
     pub path: String,
@@ -109,6 +114,7 @@ pub struct Connection {
 
 /// `GET /connections/{p}/{e}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ConnectionList {
     /// By name.
     pub items: Vec<Connection>,

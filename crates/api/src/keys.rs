@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// The census of an environment's key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Keys {
     /// `project/environment`.
     pub environment: String,
@@ -16,6 +17,7 @@ pub struct Keys {
 
 /// `POST /keys/{p}/{e}/destroy`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DestroyTerm {
     /// Which term: an older one that protects nothing any more.
@@ -24,6 +26,7 @@ pub struct DestroyTerm {
 
 /// One term of an environment's key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Term {
     /// Its number, from 1.
     pub term: u32,
@@ -35,6 +38,7 @@ pub struct Term {
 
 /// Where a term is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum TermState {
     /// New data keys are wrapped with it.

@@ -10,6 +10,8 @@ mod audit;
 mod body;
 mod connections;
 mod keys;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 mod places;
 mod problem;
 mod rotations;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// `POST /projects` and `POST /projects/{p}/environments`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CreatePlace {
     /// `[a-z][a-z0-9-]{0,62}`; not `sys` for a project.
@@ -15,6 +16,7 @@ pub struct CreatePlace {
 
 /// A project or an environment; also the answer (201) to making one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Place {
     /// Its own name, without the project's.
     pub name: String,
@@ -24,6 +26,7 @@ pub struct Place {
 
 /// `GET /projects`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Projects {
     /// By name.
     pub projects: Vec<Place>,
@@ -31,6 +34,7 @@ pub struct Projects {
 
 /// `GET /projects/{p}/environments`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Environments {
     /// By name.
     pub environments: Vec<Place>,

@@ -34,6 +34,7 @@ pub const PROBLEMS: &[(u16, &str)] = &[
 
 /// `type title status detail code request_id`, and `retry_after` with 429 and 503.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Problem {
     /// A URI that names the kind of problem; `about:blank` when the status says it all.
     #[serde(rename = "type", default = "about_blank")]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// `PUT /rotations/{p}/{e}/{*path}`; makes the secret if it is absent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SetRotation {
     /// The period in seconds: at least 60, and longer than the grace.
@@ -27,6 +28,7 @@ pub struct SetRotation {
 
 /// A policy in force: the answer to `GET` and `PUT`, with every default filled in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Rotation {
     /// `project/environment/path`.
     pub path: String,

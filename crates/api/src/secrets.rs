@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 /// `PUT /secrets/…`: the new version holds these fields and no others.
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PutSecret {
     /// Given values.
@@ -26,6 +27,7 @@ pub struct PutSecret {
 
 /// `PATCH /secrets/…`: the new version keeps the fields that are not named.
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PatchSecret {
     /// Given values; `None` (`null` on the wire) removes the field.
@@ -42,6 +44,7 @@ pub struct PatchSecret {
 
 /// How a value is made up.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Generate {
     /// Characters.
@@ -53,6 +56,7 @@ pub struct Generate {
 
 /// The answer to a write, 201 when it made the secret; also to `undelete` and `rotate`. Never the value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct WrittenSecret {
     /// `project/environment/path`.
     pub path: String,
@@ -66,6 +70,7 @@ pub struct WrittenSecret {
 
 /// `GET /secrets/…`: one version with its values.
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Secret {
     /// `project/environment/path`.
     pub path: String,
@@ -87,6 +92,7 @@ pub struct Secret {
 
 /// Where a version is in its life: `pending → current → previous → retired → destroyed`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum VersionState {
     /// Written, not yet what readers get.
@@ -116,6 +122,7 @@ impl VersionState {
 
 /// `GET /secrets/{p}/{e}`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct SecretList {
     /// By path.
     pub items: Vec<SecretEntry>,
@@ -129,6 +136,7 @@ pub struct SecretList {
 
 /// One secret in a list, without values.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct SecretEntry {
     /// `project/environment/path`.
     pub path: String,
@@ -147,6 +155,7 @@ pub struct SecretEntry {
 
 /// `GET /history/…`: every version of the secret of that name, and the deleted ones that had it before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct History {
     /// `project/environment/path`.
     pub path: String,
@@ -162,6 +171,7 @@ pub struct History {
 
 /// One version in a history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct VersionEntry {
     /// Its number.
     pub version: u64,
@@ -176,6 +186,7 @@ pub struct VersionEntry {
 
 /// A deleted secret that had the name, and that `undelete` and `destroy` take by its id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct DeletedSecret {
     /// Its id.
     pub id: String,
@@ -187,6 +198,7 @@ pub struct DeletedSecret {
 
 /// `POST /undelete/…`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct UndeleteSecret {
     /// Which deleted one; the newest without.
@@ -196,6 +208,7 @@ pub struct UndeleteSecret {
 
 /// `POST /destroy/…`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DestroySecret {
     /// Which versions; all of them when the key is absent.
@@ -208,6 +221,7 @@ pub struct DestroySecret {
 
 /// The answer to `POST /destroy/…`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct DestroyedVersions {
     /// `project/environment/path`.
     pub path: String,

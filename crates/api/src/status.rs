@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// The state of one node.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Status {
     /// Whether the root key is absent from memory; every other route then answers 503.
     pub sealed: bool,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// `POST /tokens`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CreateToken {
     /// `actions:project/environment/path`, one a string.
@@ -24,6 +25,7 @@ pub struct CreateToken {
 
 /// The answer (201): the only time the token is shown.
 #[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct CreatedToken {
     /// `cof_<kind>_<43 base62>_<6 base62>`.
     pub token: SecretText,
@@ -37,6 +39,7 @@ pub struct CreatedToken {
 
 /// `GET /tokens`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct TokenList {
     /// Those the caller may see.
     pub tokens: Vec<TokenEntry>,
@@ -47,6 +50,7 @@ pub struct TokenList {
 
 /// One token in a list.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct TokenEntry {
     /// Its id.
     pub id: String,
@@ -67,6 +71,7 @@ pub struct TokenEntry {
 
 /// `GET /tokens/self`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct TokenSelf {
     /// Its id.
     pub id: String,
