@@ -7,6 +7,8 @@ use serde_json::{Map, Value, json};
 /// `[a-z][a-z0-9-]{0,62}`: projects, environments, applications.
 const NAME: &str = "^[a-z][a-z0-9-]{0,62}$";
 const FIELD: &str = "^[A-Za-z_][A-Za-z0-9_.-]{0,127}$";
+/// The one header that an answer may have or not.
+pub(super) const REPLAYED: &str = "Idempotency-Replayed";
 const PART: &str = "[A-Za-z0-9_][A-Za-z0-9_.@:=~+-]{0,127}";
 
 /// A part of a path.
@@ -86,8 +88,53 @@ pub(super) fn all() -> Map<String, Value> {
         (
             "records",
             "query",
-            "Records, the newest.",
-            json!({ "type": "integer", "format": "int64", "minimum": 1, "maximum": 1000, "default": 20 }),
+            "Records, the newest; more than 1,000 only with the newest first.",
+            json!({ "type": "integer", "format": "int64", "minimum": 1, "maximum": 100_000, "default": 20 }),
+        ),
+        (
+            "order",
+            "query",
+            "`oldest`: the newest that are found, the oldest of them first. `newest`: the newest first, each as soon as it is found, and up to 100,000.",
+            json!({ "type": "string", "enum": ["oldest", "newest"], "default": "oldest" }),
+        ),
+        ("since", "query", "From this time on.", when()),
+        ("until", "query", "Before this time.", when()),
+        (
+            "principal",
+            "query",
+            "By this principal.",
+            json!({ "type": "string", "minLength": 1, "maxLength": 768 }),
+        ),
+        (
+            "token",
+            "query",
+            "With the token of this id.",
+            json!({ "type": "string", "format": "uuid" }),
+        ),
+        ("source", "query", "From this address.", text.clone()),
+        (
+            "action",
+            "query",
+            "Of one of these actions, joined by commas.",
+            text.clone(),
+        ),
+        (
+            "resource",
+            "query",
+            "On resources that this covers, as in a scope: `payments/prod/**`.",
+            json!({ "type": "string", "minLength": 1, "maxLength": 768 }),
+        ),
+        (
+            "verdict",
+            "query",
+            "What was let in, or what was not.",
+            json!({ "type": "string", "enum": ["allowed", "refused"] }),
+        ),
+        (
+            "outcome",
+            "query",
+            "With this outcome: a status, or a code.",
+            json!({ "type": "string", "pattern": "^([1-9][0-9]{2}|[a-z0-9-]*[a-z-][a-z0-9-]*)$", "maxLength": 768 }),
         ),
         (
             "format",
@@ -114,6 +161,12 @@ pub(super) fn all() -> Map<String, Value> {
             text,
         ),
         (
+            "Idempotency-Key",
+            "header",
+            "Sent again with the same request by the same token within a day, it is done once and answered again.",
+            json!({ "type": "string", "minLength": 1, "maxLength": 130 }),
+        ),
+        (
             "Coffer-Metadata",
             "header",
             "A JSON object of at most 8 strings, 512 bytes; it is recorded as sent.",
@@ -131,6 +184,14 @@ pub(super) fn all() -> Map<String, Value> {
         (key.to_owned(), parameter)
     });
     described.into_iter().collect()
+}
+
+/// A time of a record.
+fn when() -> Value {
+    json!({ "anyOf": [
+        { "type": "string", "format": "date-time", "pattern": "Z$" },
+        { "type": "integer", "minimum": 0, "description": "How many seconds ago." },
+    ] })
 }
 
 /// Headers of answers.
@@ -156,9 +217,15 @@ pub(super) fn answered() -> Map<String, Value> {
             "Which kind of token is wanted.",
             json!({ "type": "string", "const": "Bearer" }),
         ),
+        (
+            REPLAYED,
+            "On the answer of an earlier request, given again.",
+            json!({ "type": "string", "const": "true" }),
+        ),
     ];
     let described = rows.map(|(name, says, schema)| {
-        let header = json!({ "description": says, "required": true, "schema": schema });
+        let required = name != REPLAYED;
+        let header = json!({ "description": says, "required": required, "schema": schema });
         (name.to_owned(), header)
     });
     described.into_iter().collect()

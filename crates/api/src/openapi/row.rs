@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
-use super::parameters::place;
+use super::parameters::{REPLAYED, place};
 use super::{problem, status_of};
 use crate::API_ROOT;
 
@@ -78,16 +78,23 @@ impl Row {
         summary: &'static str,
         action: (&'static str, &'static str),
     ) -> Self {
+        let changes = method != "GET";
+        let mut parameters = vec!["Coffer-Metadata"];
+        let mut codes = [&DOOR[..], &SCOPED].concat();
+        if changes {
+            parameters.push("Idempotency-Key");
+            codes.push("idempotency-key-reused");
+        }
         Self {
             method,
             pattern,
             action: Some(action),
             name,
             summary,
-            parameters: vec!["Coffer-Metadata"],
+            parameters,
             body: None,
             answers: Vec::new(),
-            codes: [&DOOR[..], &SCOPED].concat(),
+            codes,
         }
     }
 
@@ -216,7 +223,12 @@ impl Row {
     fn responses(&self, given: &mut SchemaGenerator) -> BTreeMap<String, Value> {
         let mut responses = BTreeMap::new();
         for answer in &self.answers {
-            let known = responses.insert(answer.status.to_string(), answer.response(given));
+            let mut response = answer.response(given);
+            if self.method != "GET" {
+                response["headers"][REPLAYED] =
+                    json!({ "$ref": format!("#/components/headers/{REPLAYED}") });
+            }
+            let known = responses.insert(answer.status.to_string(), response);
             assert!(known.is_none(), "{}: {} twice", self.name, answer.status);
         }
         let mut refusals: BTreeMap<u16, Vec<&str>> = BTreeMap::new();

@@ -151,7 +151,7 @@ fn connections() -> Vec<Row> {
         post(CONNECTION, "importConnection", "Imports a grant, which one refresh proves before it is kept.", ("connect", ON_NAME))
             .body::<ImportConnection>(import, true)
             .gives::<Connection>(201, "It is kept.")
-            .refuses(&["case-clash", "name-taken", "grant-refused", "grant-unproven"]),
+            .refuses(&["case-clash", "name-taken", "grant-refused", "grant-unproven", "idempotency-key-in-use"]),
         delete(CONNECTION, "deleteConnection", "Forgets a grant; the provider is not told.", ("connect", ON_NAME))
             .gives_nothing(204, GONE),
         get("/connections/{project}/{environment}", "listConnections", "Tells how connections fare; those that may be listed.", ("list", ON_ENVIRONMENT))
@@ -230,7 +230,7 @@ fn tokens() -> Vec<Row> {
         post("/tokens", "createToken", "Makes a token; one's own children need no scope.", ("manage", ON_TOKENS))
             .body::<CreateToken>(asked, true)
             .gives::<CreatedToken>(201, "The only time that its text is shown.")
-            .refuses(&["token-depth", "too-many-children", "too-many-scopes"]),
+            .refuses(&["token-depth", "too-many-children", "too-many-scopes", "token-shown"]),
         delete("/tokens/{id}", "revokeToken", "Revokes a token, and all below it.", ("manage", ON_TOKENS))
             .gives_nothing(204, "It is revoked."),
     ]
@@ -239,9 +239,9 @@ fn tokens() -> Vec<Row> {
 #[rustfmt::skip]
 fn audit() -> Vec<Row> {
     vec![
-        get("/audit/records", "readRecords", "Gives the newest records.", ON_LOG)
-            .takes(&["records"])
-            .gives_text(JSONL, "One record a line."),
+        get("/audit/records", "readRecords", "Gives the newest records that fulfil every condition.", ON_LOG)
+            .takes(&["records", "order", "since", "until", "principal", "token", "source", "action", "resource", "verdict", "outcome"])
+            .gives_text(JSONL, "One record a line. An answer that breaks off is not whole."),
         get("/audit/export", "exportLog", "Gives every record.", ON_LOG)
             .takes(&["format"])
             .gives_text(JSONL, "One record a line. An answer that breaks off is not whole."),
