@@ -96,7 +96,8 @@ impl Reply {
             let headers = response.headers_mut();
             headers.insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
         }
-        if response.body().is_end_stream() {
+        // No records are records all the same.
+        if response.body().is_end_stream() && response.status() != StatusCode::OK {
             response.headers_mut().remove(CONTENT_TYPE);
         }
         response
