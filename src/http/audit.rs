@@ -200,7 +200,12 @@ fn streamed(mut reader: impl Chunks, begin: Vec<u8>) -> Body {
     tokio::spawn(async move {
         let mut chunk = begin;
         loop {
-            if !chunk.is_empty() && pieces.send(chunk.into()).await.is_err() {
+            let gone = if chunk.is_empty() {
+                pieces.is_for_nobody()
+            } else {
+                pieces.send(chunk.into()).await.is_err()
+            };
+            if gone {
                 return;
             }
             chunk = match reader.next_chunk().await {

@@ -191,6 +191,11 @@ pub struct Pieces {
 }
 
 impl Pieces {
+    /// Whether the client is gone.
+    pub fn is_for_nobody(&self) -> bool {
+        self.pieces.is_closed()
+    }
+
     /// Gives a piece to a client that takes it in time.
     ///
     /// # Errors

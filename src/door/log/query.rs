@@ -76,28 +76,30 @@ impl LogQuery {
         }
     }
 
-    /// The next lines, each with its newline; `None` once all that there are, or that were asked for, are given.
+    /// The next lines, each with its newline; none when there was nothing in what was just looked at, so that whoever
+    /// asks can see whether anybody still waits. `None` once all that there are, or that were asked for, are given.
     ///
     /// # Errors
     /// The store does not answer, or a segment is missing or does not open.
     pub async fn next_chunk(&mut self) -> Result<Option<Vec<u8>>, Refusal> {
         let mut out = Vec::new();
-        while self.left > 0 {
-            for at in 0..self.streams.len() {
-                self.look_ahead(at).await?;
-            }
-            let newest = |stream: &Backwards| Some(stream.next.front()?.newest);
-            let pick = (0..self.streams.len())
-                .filter_map(|at| Some((newest(&self.streams[at])?, at)))
-                .max();
-            self.give(pick.map(|(time, _)| time), &mut out);
-            let Some((_, at)) = pick else { break };
-            if !out.is_empty() {
-                break;
-            }
-            self.look_at(at).await?;
+        if self.left == 0 {
+            return Ok(None);
         }
-        Ok((!out.is_empty()).then_some(out))
+        for at in 0..self.streams.len() {
+            self.look_ahead(at).await?;
+        }
+        let newest = |stream: &Backwards| Some(stream.next.front()?.newest);
+        let pick = (0..self.streams.len())
+            .filter_map(|at| Some((newest(&self.streams[at])?, at)))
+            .max();
+        self.give(pick.map(|(time, _)| time), &mut out);
+        match pick {
+            None => return Ok((!out.is_empty()).then_some(out)),
+            Some((_, at)) if out.is_empty() => self.look_at(at).await?,
+            Some(_) => {}
+        }
+        Ok(Some(out))
     }
 
     /// Writes what was found and is not older than anything that may come.
