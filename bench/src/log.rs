@@ -128,23 +128,17 @@ impl Segments {
     pub async fn of_size_sqlite(file: &Path, merged: bool) -> Result<Self> {
         let connect = SqliteConnectOptions::new().filename(file).read_only(true);
         let mut connection = connect.connect().await.context("the SQLite file")?;
-        let counted = sqlx::query_as(SEGMENTS_BY_SIZE)
-            .bind(i64::from(merged))
-            .fetch_one(&mut connection)
-            .await
-            .context("the segments")?;
-        Ok(Self::new(counted))
+        let counted = sqlx::query_as(SEGMENTS_BY_SIZE).bind(i64::from(merged));
+        let counted = counted.fetch_one(&mut connection).await;
+        counted.map(Self::new).context("the segments")
     }
 
     /// Of a PostgreSQL in use: merged ones, or those of batches.
     pub async fn of_size_postgres(url: &str, merged: bool) -> Result<Self> {
         let mut connection = PgConnection::connect(url).await.context("PostgreSQL")?;
-        let counted = sqlx::query_as(SEGMENTS_BY_SIZE)
-            .bind(i64::from(merged))
-            .fetch_one(&mut connection)
-            .await
-            .context("the segments")?;
-        Ok(Self::new(counted))
+        let counted = sqlx::query_as(SEGMENTS_BY_SIZE).bind(i64::from(merged));
+        let counted = counted.fetch_one(&mut connection).await;
+        counted.map(Self::new).context("the segments")
     }
 
     /// Of a SQLite file that no server uses any more; also what the file says of its journal.

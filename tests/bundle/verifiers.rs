@@ -5,6 +5,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::support::built::command_line;
+
 /// What a program said, and how it ended.
 #[derive(Debug)]
 pub struct Said {
@@ -26,18 +28,8 @@ impl Said {
 
 /// `coffer audit verify`.
 pub fn by_binary(arguments: &[&str]) -> Said {
-    let server = Path::new(env!("CARGO_BIN_EXE_coffer-server"));
-    let coffer = server.with_file_name("coffer");
-    assert!(
-        coffer.is_file(),
-        "{} is missing: run cargo build --workspace, or the tests of the whole workspace.",
-        coffer.display()
-    );
-    let mut command = Command::new(coffer);
-    run(command
-        .args(["audit", "verify"])
-        .args(arguments)
-        .env_clear())
+    let mut command = command_line();
+    run(command.args(["audit", "verify"]).args(arguments))
 }
 
 /// `verify_bundle.py`.

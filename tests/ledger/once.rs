@@ -1,10 +1,10 @@
 //! A write whose answer was lost, by a connection that was cut and by a server that died, is sent again and done once.
 
-use std::path::Path;
 use std::process::Command;
 
 use serde_json::json;
 
+use crate::support::built::command_line;
 use crate::support::cluster::{Cluster, on_both};
 use crate::support::node::text;
 use crate::support::proxy::{Mode, Proxy};
@@ -13,15 +13,7 @@ const NAME: &str = "payments/prod/once";
 
 /// The built command line, with this server and this cluster's first token.
 fn coffer(cluster: &Cluster, proxy: &Proxy) -> Command {
-    let server = Path::new(env!("CARGO_BIN_EXE_coffer-server"));
-    let coffer = server.with_file_name("coffer");
-    assert!(
-        coffer.is_file(),
-        "{} is missing: run cargo build --workspace, or the tests of the whole workspace.",
-        coffer.display()
-    );
-    let mut command = Command::new(coffer);
-    command.env_clear();
+    let mut command = command_line();
     command.env("COFFER_ADDR", format!("https://{}", proxy.address));
     command.env("COFFER_CACERT", cluster.path("certificate.pem"));
     command.env("COFFER_TOKEN", &cluster.root.text);

@@ -20,6 +20,20 @@ use super::{eventually, postgres};
 /// What opens the seal of every such server.
 pub const PASSPHRASE: &str = "correct horse battery staple";
 
+/// The built command line, in an environment without anything.
+pub fn command_line() -> Command {
+    let server = Path::new(env!("CARGO_BIN_EXE_coffer-server"));
+    let coffer = server.with_file_name("coffer");
+    assert!(
+        coffer.is_file(),
+        "{} is missing: run cargo build --workspace, or the tests of the whole workspace.",
+        coffer.display()
+    );
+    let mut command = Command::new(coffer);
+    command.env_clear();
+    command
+}
+
 /// How a server finds its root key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Opened {
