@@ -15,6 +15,7 @@ use coffer::http::tls::{CertificateFiles, Certificates};
 use coffer::http::{App, NodeFacts, scrape, server};
 use coffer::jobs::{self, Refresher};
 use coffer::metrics::Metrics;
+use coffer::model::Ttl;
 use coffer::outbound::Outbound;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -152,6 +153,7 @@ pub struct Server {
     pub address: SocketAddr,
     http: JoinHandle<()>,
     scrape: Option<JoinHandle<()>>,
+    retention: Option<Ttl>,
     stop: watch::Sender<bool>,
 }
 
@@ -190,6 +192,7 @@ impl Server {
             address,
             http,
             scrape,
+            retention: config.retention,
             stop,
         };
         Ok(match opened {
@@ -215,7 +218,7 @@ impl Server {
             // Only a start that was interrupted has none.
             return Ok(());
         };
-        let mut jobs = jobs::start(&door, &refresher, &self.stop.subscribe());
+        let mut jobs = jobs::start(&door, &refresher, self.retention, &self.stop.subscribe());
         let fenced = loop {
             tokio::select! {
                 told = signals.next() => match told {

@@ -35,6 +35,7 @@ workers = 2
 
 [audit]
 durability = "durable"
+retention = "30d"
 
 [metrics]
 listen = "127.0.0.1:9200"
@@ -169,6 +170,13 @@ fn mistakes_are_named() {
             "\"process\"",
             "has a word in line 31 that is not `durable`",
         ),
+        (
+            "\"30d\"",
+            "\"0d\"",
+            "`audit.retention` takes a number of days",
+        ),
+        ("\"30d\"", "\"36501d\"", "takes a number of days"),
+        ("\"30d\"", "\"90\"", "takes a number of days"),
         ("\"debug\"", "\"loud\"", "has a word in line 20 that is not"),
         ("listen = \"0.0.0.0:8200\"", "", "lacks the key `listen`"),
         (

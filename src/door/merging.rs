@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Door;
-use super::segments::merge;
+use super::segments::{Merged, merge};
 use super::shared::Shared;
 use super::view::STORE_LOST;
 use crate::model::{Refusal, SegmentRow};
@@ -79,17 +79,20 @@ impl Merger {
                 }
             }
         };
-        let merged = self.merged(rows).await?;
-        self.done = merged.first + u64::from(merged.count);
+        self.done = self.merged(rows).await?;
         Ok(true)
     }
 
-    async fn merged(&self, rows: Vec<SegmentRow>) -> Result<SegmentRow, Refusal> {
+    /// Puts one segment into the place of these; the index up to which nothing is to be done any more.
+    async fn merged(&self, rows: Vec<SegmentRow>) -> Result<u64, Refusal> {
         let shared = Arc::clone(&self.shared);
         let count = rows.len() as u64;
         let _turn = self.shared.scan_turn().await;
         let merged = super::log::aside(move || merge(&shared.keys, &*shared.entropy, &rows));
-        let merged = merged.await.map_err(|_| Refusal::Tampered)?;
+        let merged = match merged.await.map_err(|_| Refusal::Tampered)? {
+            Merged::Into(merged) => merged,
+            Merged::StaysTo(end) => return Ok(end),
+        };
         let mut writer = self.shared.store.writer().await.map_err(|error| {
             tracing::warn!(%error, "no connection to merge with");
             Refusal::Unavailable(STORE_LOST)
@@ -97,7 +100,7 @@ impl Merger {
         let replaced = writer.replace_segments(count, &merged).await;
         writer.close().await;
         match replaced {
-            Ok(true) => Ok(merged),
+            Ok(true) => Ok(merged.first + u64::from(merged.count)),
             // Somebody deleted what was read a moment ago.
             Ok(false) => Err(Refusal::Tampered),
             Err(error) => {

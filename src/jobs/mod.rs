@@ -1,4 +1,4 @@
-//! What Coffer does unasked: rotations and refreshes that are due, anchors, summaries, sweeping, merging.
+//! What Coffer does unasked: rotations and refreshes that are due, anchors, summaries, sweeping, merging, retention.
 //! Each job is a loop that runs operations as a part of the system, through the same door as everybody.
 //!
 //! Invariant: a job is stopped only between two operations, never within one.
@@ -6,6 +6,7 @@
 mod anchors;
 mod merger;
 mod refresher;
+mod retention;
 mod scheduler;
 mod setbacks;
 mod sweeper;
@@ -18,11 +19,18 @@ use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior};
 
 pub use refresher::Refresher;
+pub use retention::turn as prune_records;
 
 use crate::door::Door;
+use crate::model::Ttl;
 
-/// Starts all jobs of a node. Each ends soon after `stop` turns true, or its sender is gone; await the set to see them end.
-pub fn start(door: &Door, refresher: &Refresher, stop: &watch::Receiver<bool>) -> JoinSet<()> {
+/// Starts all jobs of a node; records older than `retention` are pruned, or none. Each ends soon after `stop` turns true, or its sender is gone; await the set to see them end.
+pub fn start(
+    door: &Door,
+    refresher: &Refresher,
+    retention: Option<Ttl>,
+    stop: &watch::Receiver<bool>,
+) -> JoinSet<()> {
     let mut jobs = JoinSet::new();
     jobs.spawn(scheduler::run(
         door.clone(),
@@ -37,6 +45,10 @@ pub fn start(door: &Door, refresher: &Refresher, stop: &watch::Receiver<bool>) -
         Beat::every(anchors::PERIOD, stop),
     ));
     jobs.spawn(merger::run(door.clone(), Beat::every(merger::PERIOD, stop)));
+    if let Some(retention) = retention {
+        let beat = Beat::every(retention::PERIOD, stop);
+        jobs.spawn(retention::run(door.clone(), retention, beat));
+    }
     jobs.spawn(turned_away::run(
         door.clone(),
         Beat::every(turned_away::PERIOD, stop),

@@ -33,6 +33,8 @@ impl Resource<'_> {
     pub const AUDIT: Self = Self::System("sys/audit");
     /// The streams of the audit log, claimed and anchored by the system.
     pub const STREAMS: Self = Self::System("sys/streams");
+    /// What is left of old records.
+    pub const RETENTION: Self = Self::System("sys/retention");
     /// The server's own state.
     pub const STATUS: Self = Self::System("sys/status");
     /// Requests that never reached the door, summarised.

@@ -3,7 +3,9 @@
 //!
 //! Invariant: every look at the log is in the log, and says what was asked for.
 
-use crate::door::{Access, Cx, Decision, Operation, RecordFilter, View, anchors};
+use std::collections::BTreeMap;
+
+use crate::door::{Access, Cut, Cx, Decision, Operation, RecordFilter, View, anchors};
 use crate::model::{Action, Refusal, Resource};
 
 macro_rules! looks {
@@ -83,5 +85,34 @@ impl Operation for AnchorStreams {
     async fn decide(&self, _: &Cx<'_>, view: &View) -> Result<Decision<()>, Refusal> {
         let heads = view.list_heads().await?;
         Ok(Decision::new(()).metadata(anchors(&heads)))
+    }
+}
+
+/// Says what is to be left of a range of old records, before anything of it goes. Run by the system part `retention`.
+pub struct PruneRecords {
+    metadata: BTreeMap<String, String>,
+}
+
+impl PruneRecords {
+    /// Of a range that was cut.
+    #[must_use]
+    pub fn of(cut: &Cut) -> Self {
+        Self {
+            metadata: cut.metadata(),
+        }
+    }
+}
+
+impl Operation for PruneRecords {
+    const ACTION: Action = Action::Audit;
+    const ACCESS: Access = Access::System;
+    type Reply = ();
+
+    fn resource(&self) -> Resource<'_> {
+        Resource::RETENTION
+    }
+
+    async fn decide(&self, _: &Cx<'_>, _: &View) -> Result<Decision<()>, Refusal> {
+        Ok(Decision::new(()).metadata(self.metadata.clone()))
     }
 }

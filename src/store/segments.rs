@@ -32,6 +32,10 @@ pub(super) const LIST_SUMMARIES: &str = "
     SELECT first, count, summary FROM segment
     WHERE stream = $1 AND first < $2 ORDER BY first DESC LIMIT $3 + 0";
 
+pub(super) const LIST_SUMMARIES_FROM: &str = "
+    SELECT first, count, summary FROM segment
+    WHERE stream = $1 AND first >= $2 ORDER BY first LIMIT $3 + 0";
+
 pub(super) const DELETE_RANGE: &str = "
     DELETE FROM segment WHERE stream = $1 AND first >= $2 AND first < $3";
 
@@ -96,13 +100,27 @@ impl Connection {
             i64::from(limit)
         )?
         .into_iter()
-        .map(|(first, count, sealed)| {
-            Ok(SummaryRow {
-                first: natural(first, TABLE)?,
-                count: natural(count, TABLE)?,
-                sealed,
-            })
-        })
+        .map(summary)
+        .collect()
+    }
+
+    /// The summaries of a stream's segments that begin at an index or after, the oldest first.
+    pub async fn list_summaries_from(
+        &mut self,
+        stream: StreamId,
+        from: u64,
+        limit: u32,
+    ) -> Result<Vec<SummaryRow>, StoreError> {
+        rows!(
+            self,
+            (i64, i64, Vec<u8>),
+            LIST_SUMMARIES_FROM,
+            &stream.as_bytes()[..],
+            stored(from),
+            i64::from(limit)
+        )?
+        .into_iter()
+        .map(summary)
         .collect()
     }
 
@@ -134,6 +152,14 @@ impl Connection {
         )?;
         Ok(())
     }
+}
+
+fn summary((first, count, sealed): (i64, i64, Vec<u8>)) -> Result<SummaryRow, StoreError> {
+    Ok(SummaryRow {
+        first: natural(first, TABLE)?,
+        count: natural(count, TABLE)?,
+        sealed,
+    })
 }
 
 pub(super) fn segment(

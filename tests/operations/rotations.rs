@@ -301,7 +301,7 @@ async fn the_scheduler_rotates_what_is_due() {
     let (tell, stop) = tokio::sync::watch::channel(false);
     let outbound = crate::support::vault::outbound();
     let refresher = coffer::jobs::Refresher::new(v.door.clone(), outbound);
-    let mut jobs = coffer::jobs::start(&v.door, &refresher, &stop);
+    let mut jobs = coffer::jobs::start(&v.door, &refresher, None, &stop);
     drop(refresher);
     v.root(SetRotation {
         name: secret("auto"),

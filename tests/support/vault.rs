@@ -137,7 +137,7 @@ impl TestVault {
     pub fn start_jobs(&mut self) {
         let running = &mut self.running;
         let stop = running.stop.subscribe();
-        running.jobs = jobs::start(&running.door, &running.refresher, &stop);
+        running.jobs = jobs::start(&running.door, &running.refresher, None, &stop);
     }
 
     /// Makes a project, if need be, and an environment, as `project/environment`.

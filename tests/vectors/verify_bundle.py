@@ -152,8 +152,24 @@ def anchored(record):
     return heads
 
 
+def pruned(record):
+    """The ranges of records that a record allows to be missing, or None for any other record."""
+    kind = (record["action"], record["resource"], record.get("principal"))
+    if kind != ("audit", "sys/retention", "system/retention"):
+        return None
+    need(record["verdict"] == "allowed", "a pruning is refused")
+    ranges = []
+    for stream, text in record.get("metadata", {}).items():
+        parts = text.split(" ")
+        need(STREAM.fullmatch(stream) and len(parts) == 3, "a pruning is malformed")
+        first, end = number(parts[0]), number(parts[1])
+        need(first < end, "a pruning is malformed")
+        ranges.append((stream, first, end, unbase64(parts[2], 32)))
+    return ranges
+
+
 def read_record(line):
-    """A record's stream, index, time, anchored heads and leaf hash."""
+    """A record's stream, index, time, anchored heads, pruned ranges and leaf hash."""
     need(len(line) <= 16384, "a record is too long")
     try:
         record = json.loads(line.decode("utf-8"), object_pairs_hook=pairs)
@@ -174,7 +190,7 @@ def read_record(line):
     need(isinstance(metadata, dict) and all(isinstance(v, str) for v in metadata.values()), "metadata is malformed")
     number(record["as_of"]), number(record.get("version", "0"))
     leaf = hashlib.sha256(b"\0" + line).digest()
-    return record["stream"], number(record["index"]), instant(record["time"]), anchored(record), leaf
+    return record["stream"], number(record["index"]), instant(record["time"]), anchored(record), pruned(record), leaf
 
 
 # --- the tree --------------------------------------------------------------------------------------------------
@@ -185,13 +201,13 @@ class Tree:
     def __init__(self):
         self.size, self.subtrees = 0, []
 
-    def push(self, node):
-        bits = self.size
+    def push(self, node, level=0):
+        bits = self.size >> level
         while bits & 1:
             node = hashlib.sha256(b"\1" + self.subtrees.pop() + node).digest()
             bits >>= 1
         self.subtrees.append(node)
-        self.size += 1
+        self.size += 1 << level
 
     def root(self):
         if not self.subtrees:
@@ -254,51 +270,94 @@ def verify(text, key, read_record=read_record, read_head=read_head):
     need(lines.field(b"key ") == key.text, "the bundle names another key")
     count = number(lines.field(b"streams "))
     need(1 <= count <= 65536, "the number of streams is out of range")
-    leaves, streams, demands = {}, [], []
+    nodes, streams, demands, ranges = {}, [], [], []
     for _ in range(count):
         stream = lines.field(b"stream ")
         need(STREAM.fullmatch(stream), "a stream's id is malformed")
         need(not streams or streams[-1][0] < stream, "the streams are not in order")
         said, size, root = read_head(b"".join(lines.next() + b"\n" for _ in range(5)), key)
         need(said == stream, "a head is another stream's")
-        leaves[stream] = read_stream(lines, stream, size, root, demands, read_record)
+        nodes[stream] = read_stream(lines, stream, size, root, demands, ranges, read_record)
         streams.append((stream, size, root))
     total = sum(size for _, size, _ in streams)
     need(number(lines.field(b"end ")) == total, "the last line counts wrong")
     need(lines.at == len(lines.lines), "something follows the end")
-    meet(demands, leaves)
+    for stream, size, _ in streams:
+        allow([one[1:] for one in ranges if one[0] == stream], nodes[stream], size)
+    meet(demands, nodes, {stream: size for stream, size, _ in streams})
     return streams
 
 
-def read_stream(lines, stream, size, root, demands, read_record):
-    leaves, tree, last = [], Tree(), None
-    for position in range(size):
-        said, index, time, heads, leaf = read_record(lines.next())
+GAP = re.compile(rb"pruned (.*) (.*)", re.DOTALL)
+
+
+def read_gap(line, position, size):
+    """The level and hash of a line that stands for records that were pruned."""
+    parts = GAP.fullmatch(line)
+    need(parts, "a gap is malformed")
+    try:
+        level, node = number(parts[1].decode("utf-8")), unbase64(parts[2].decode("utf-8"), 32)
+    except UnicodeDecodeError as error:
+        raise Damage("a gap is no text") from error
+    need(level <= 8 and position % (1 << level) == 0 and position + (1 << level) <= size, "a gap is out of place")
+    return level, node
+
+
+def read_stream(lines, stream, size, root, demands, ranges, read_record):
+    """The stream's nodes: (first index, level, hash, whether it is a gap)."""
+    nodes, tree, last = [], Tree(), None
+    while tree.size < size:
+        line, position = lines.next(), tree.size
+        if line.startswith(b"pruned "):
+            need(position > 0, "a stream does not begin with its claim")
+            level, node = read_gap(line, position, size)
+            before = nodes[-1]
+            halves = before[3] and before[1] == level < 8 and before[0] % (2 << level) == 0
+            need(not halves, "two gaps are the halves of one")
+            nodes.append((position, level, node, True))
+            tree.push(node, level)
+            continue
+        said, index, time, heads, gone, leaf = read_record(line)
         need(said == stream, "a record is another stream's")
         need(index == position, "a record is out of place")
         need(last is None or last <= time, "a record is older than the one before it")
         need(position > 0 or heads is not None, "a stream does not begin with its claim")
         demands += heads or []
+        ranges += gone or []
         tree.push(leaf)
-        leaves.append(leaf)
+        nodes.append((position, 0, leaf, False))
         last = time
     need(tree.root() == root, "the records are not those the head was signed over")
-    return leaves
+    return nodes
 
 
-def meet(demands, leaves):
-    """Every head that was written down must be that of the stream at that size."""
+def allow(ranges, nodes, size):
+    """What is missing lies in ranges of which exactly that is left which some record says."""
+    missing = {first + at for first, level, _, gap in nodes if gap for at in range(1 << level)}
+    allowed = set()
+    for first, end, kept in ranges:
+        if end <= size and missing.intersection(range(first, end)):
+            left = b"".join(at.to_bytes(8, "big") for at in range(first, end) if at not in missing)
+            if hashlib.sha256(left).digest() == kept:
+                allowed.update(range(first, end))
+    need(missing <= allowed, "a record is missing that was not allowed to be")
+
+
+def meet(demands, nodes, sizes):
+    """Every head that was written down must be that of the stream at that size, unless that lies within a gap."""
     by_stream = {}
     for stream, size, root in demands:
-        need(stream in leaves, "a stream that was written down is missing")
-        need(size <= len(leaves[stream]), "a stream is shorter than it was")
+        need(stream in nodes, "a stream that was written down is missing")
+        need(size <= sizes[stream], "a stream is shorter than it was")
         by_stream.setdefault(stream, []).append((size, root))
     for stream, heads in by_stream.items():
-        tree = Tree()
+        tree, at = Tree(), 0
         for size, root in sorted(heads):
-            for leaf in leaves[stream][tree.size:size]:
-                tree.push(leaf)
-            need(tree.root() == root, "a stream is another one than it was")
+            while tree.size < size:
+                _, level, node, _ = nodes[stream][at]
+                tree.push(node, level)
+                at += 1
+            need(tree.size > size or tree.root() == root, "a stream is another one than it was")
 
 
 # --- mutations -------------------------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
 //! Writes a bundle: the one text in which whole streams, their signed heads and the key's name go to an auditor.
 //! Piece by piece into the caller's buffer, so that a log of any size streams through a bounded one.
 //!
-//! Invariant: a bundle that was ended holds, for every stream, as many records as its head says.
+//! Invariant: a bundle that was ended accounts, for every stream, for as many records as its head says.
 
+use crate::gap::{Gap, Gaps};
 use crate::key::VerifierKey;
 use crate::name::{ClusterId, StreamId};
 use crate::note::{NoteError, open_note};
@@ -21,6 +22,7 @@ pub struct BundleWriter {
     key: VerifierKey,
     streams_left: u64,
     records_left: u64,
+    gaps: Gaps,
     records: u64,
     last: Option<StreamId>,
 }
@@ -46,6 +48,9 @@ pub enum BundleError {
     /// A record is empty, too long or has a line break.
     #[error("a record is one line of at most {RECORD_BYTES_MAX} bytes")]
     Line,
+    /// A gap that is no full subtree at its place.
+    #[error("a gap is a full subtree of at most 256 records")]
+    Gap,
 }
 
 impl BundleWriter {
@@ -64,6 +69,7 @@ impl BundleWriter {
             key: key.clone(),
             streams_left: streams,
             records_left: 0,
+            gaps: Gaps::default(),
             records: 0,
             last: None,
         })
@@ -76,9 +82,7 @@ impl BundleWriter {
     /// stream before lacks some.
     pub fn stream(&mut self, note: &str, out: &mut Vec<u8>) -> Result<(), BundleError> {
         let head = open_note(note, &self.key)?;
-        if self.records_left != 0 {
-            return Err(BundleError::Records);
-        }
+        self.end_stream(out)?;
         self.streams_left = self
             .streams_left
             .checked_sub(1)
@@ -101,28 +105,60 @@ impl BundleWriter {
         if line.is_empty() || line.len() > RECORD_BYTES_MAX || line.contains(&b'\n') {
             return Err(BundleError::Line);
         }
-        self.records_left = self
-            .records_left
-            .checked_sub(1)
-            .ok_or(BundleError::Records)?;
-        self.records += 1;
+        self.take(1)?;
+        write_gaps(self.gaps.end(), out);
         out.extend_from_slice(line);
         out.push(b'\n');
         Ok(())
+    }
+
+    /// Writes what stands in the place of the stream's next records, which were pruned.
+    ///
+    /// # Errors
+    /// [`BundleError::Gap`], or [`BundleError::Records`] when the head does not cover it.
+    pub fn gap(&mut self, gap: &Gap, out: &mut Vec<u8>) -> Result<(), BundleError> {
+        if !gap.is_whole() {
+            return Err(BundleError::Gap);
+        }
+        self.take(gap.count())?;
+        self.gaps.push(*gap);
+        write_gaps(self.gaps.closed(), out);
+        Ok(())
+    }
+
+    fn take(&mut self, records: u64) -> Result<(), BundleError> {
+        let left = self.records_left.checked_sub(records);
+        self.records_left = left.ok_or(BundleError::Records)?;
+        self.records += records;
+        Ok(())
+    }
+
+    fn end_stream(&mut self, out: &mut Vec<u8>) -> Result<(), BundleError> {
+        write_gaps(self.gaps.end(), out);
+        if self.records_left == 0 {
+            Ok(())
+        } else {
+            Err(BundleError::Records)
+        }
     }
 
     /// Writes the last line. A text without it is no bundle.
     ///
     /// # Errors
     /// [`BundleError::Streams`] or [`BundleError::Records`] when some are missing.
-    pub fn end(self, out: &mut Vec<u8>) -> Result<(), BundleError> {
+    pub fn end(mut self, out: &mut Vec<u8>) -> Result<(), BundleError> {
         if self.streams_left != 0 {
             return Err(BundleError::Streams);
         }
-        if self.records_left != 0 {
-            return Err(BundleError::Records);
-        }
+        self.end_stream(out)?;
         out.extend_from_slice(format!("end {}\n", self.records).as_bytes());
         Ok(())
+    }
+}
+
+fn write_gaps(gaps: impl Iterator<Item = Gap>, out: &mut Vec<u8>) {
+    for gap in gaps {
+        gap.write(out);
+        out.push(b'\n');
     }
 }

@@ -108,6 +108,36 @@ pub enum Damage {
         /// The line.
         line: u64,
     },
+    /// A line says that records were pruned, and not as such a line does.
+    #[error("line {line}: what was pruned is not written as it has to be")]
+    Gap {
+        /// The line.
+        line: u64,
+    },
+    /// A record of a pruning cannot be read.
+    #[error("line {line}: the record of a pruning does not map stream ids to ranges")]
+    Pruning {
+        /// The line.
+        line: u64,
+    },
+    /// A record is missing that no pruning allows to be.
+    #[error("stream {stream} lacks the record {index}, and no record of a pruning allows it to")]
+    Unallowed {
+        /// The stream.
+        stream: StreamId,
+        /// The first index that is missing so.
+        index: u64,
+    },
+    /// A head that was kept elsewhere ends among records that were pruned, so it cannot be compared.
+    #[error(
+        "the head of stream {stream} at {size} records ends among records that were pruned: compare with a newer one"
+    )]
+    PrunedHead {
+        /// The stream.
+        stream: StreamId,
+        /// The size of the head.
+        size: u64,
+    },
     /// The records of a stream are not those its head was signed over.
     #[error(
         "line {line}: the records of stream {stream} are not the ones its head was signed over"

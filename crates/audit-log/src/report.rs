@@ -34,10 +34,13 @@ pub struct StreamReport {
     /// How many records it has.
     #[serde(serialize_with = "text")]
     pub size: u64,
+    /// How many of them were pruned: their hashes stand in their place, and a record of the log says so.
+    #[serde(serialize_with = "text")]
+    pub pruned: u64,
     /// The root over them, as signed.
     #[serde(serialize_with = "text")]
     pub root: Hash,
-    /// The first record's time, microseconds since 1970; `None` in a stream without records.
+    /// The time of the first record that is there, microseconds since 1970; `None` in a stream without records.
     #[serde(serialize_with = "time")]
     pub first: Option<i64>,
     /// The last record's time.

@@ -82,6 +82,27 @@ impl Frontier {
         self.size += 1;
     }
 
+    /// Appends the full subtree over the next 2^`level` records, by its hash; false, and nothing is appended, when no
+    /// such subtree begins here.
+    #[must_use]
+    pub fn push_subtree(&mut self, level: u8, hash: Hash) -> bool {
+        let records = 1_u64.checked_shl(u32::from(level));
+        let grown = records
+            .filter(|records| self.size.is_multiple_of(*records))
+            .and_then(|records| self.size.checked_add(records));
+        let Some(grown) = grown else {
+            return false;
+        };
+        let mut node = hash;
+        for _ in 0..(self.size >> level).trailing_ones() {
+            let left = self.edge.pop().expect("a set bit of the size has its hash");
+            node = node_hash(&left, &node);
+        }
+        self.edge.push(node);
+        self.size = grown;
+        true
+    }
+
     /// How many records the tree has.
     #[must_use]
     pub fn size(&self) -> u64 {

@@ -1,5 +1,6 @@
 //! Verifies a bundle with nothing but the public key: every line is read strictly, every record is hashed, every
-//! head is rebuilt, and every head that one stream wrote down of another is demanded.
+//! head is rebuilt, and every head that one stream wrote down of another is demanded. What is missing must be what the
+//! log itself says it pruned.
 //!
 //! Invariant: nothing the bundle says of itself is believed; only the caller's key is.
 
@@ -10,10 +11,12 @@ use crate::anchor::anchors;
 use crate::bundle::{BUNDLE_FORMAT, STREAMS_MAX};
 use crate::canonical::decimal;
 use crate::damage::Damage;
+use crate::gap::Gap;
 use crate::key::VerifierKey;
 use crate::lines::Lines;
 use crate::name::{ClusterId, StreamId};
 use crate::note::{Checkpoint, NOTE_BYTES_MAX, open_note};
+use crate::pruning::{Missing, Pruning, prunings};
 use crate::record::{RECORD_BYTES_MAX, Record};
 use crate::report::{Report, StreamReport};
 use crate::tree::{Frontier, Hash, leaf_hash};
@@ -63,6 +66,9 @@ pub fn verify_against(
     }
     let records = streams.iter().map(|stream| stream.report.size).sum();
     end(&mut lines, records)?;
+    for stream in &streams {
+        demands.allow(stream)?;
+    }
     let anchors = demands.meet(&streams)?;
     let streams = streams.into_iter().map(|stream| stream.report).collect();
     Ok(Report {
@@ -77,7 +83,22 @@ pub fn verify_against(
 struct Stream {
     line: u64,
     report: StreamReport,
-    leaves: Vec<Hash>,
+    /// A hash for each record that is there and for each gap.
+    nodes: Vec<Hash>,
+    /// The gaps, each with its place among the nodes.
+    gaps: Vec<(usize, u8)>,
+    missing: Missing,
+}
+
+impl Stream {
+    /// The nodes, each with its level.
+    fn nodes(&self) -> impl Iterator<Item = (u8, Hash)> {
+        let mut gaps = self.gaps.iter().peekable();
+        self.nodes.iter().enumerate().map(move |(at, hash)| {
+            let gap = gaps.next_if(|(place, _)| *place == at);
+            (gap.map_or(0, |(_, level)| *level), *hash)
+        })
+    }
 }
 
 /// A head that some record, or the caller, says a stream had.
@@ -90,6 +111,7 @@ struct Demand {
 #[derive(Default)]
 struct Demands {
     by_stream: BTreeMap<StreamId, Vec<Demand>>,
+    prunings: BTreeMap<StreamId, Vec<Pruning>>,
 }
 
 impl Demands {
@@ -100,7 +122,21 @@ impl Demands {
         }
     }
 
-    /// Grows every demanded stream once more from its leaves, and compares it at each demanded size.
+    /// Nothing is missing of a stream that was not allowed to be.
+    fn allow(&self, stream: &Stream) -> Result<(), Damage> {
+        let id = &stream.report.stream;
+        let prunings = self.prunings.get(id).map_or(&[][..], Vec::as_slice);
+        match stream.missing.first_unallowed(prunings, stream.report.size) {
+            None => Ok(()),
+            Some(index) => Err(Damage::Unallowed {
+                stream: id.clone(),
+                index,
+            }),
+        }
+    }
+
+    /// Grows every demanded stream once more from its nodes, and compares it at each demanded size. A size within a
+    /// gap has no root any more: of such a one the stream's length is all that an anchor can still demand.
     fn meet(self, streams: &[Stream]) -> Result<u64, Damage> {
         let mut met = 0;
         for (id, mut demands) in self.by_stream {
@@ -116,7 +152,7 @@ impl Demands {
                 }
             };
             let mut tree = Frontier::new();
-            let mut leaves = stream.leaves.iter();
+            let mut nodes = stream.nodes();
             for Demand { line, size, root } in demands {
                 if size > stream.report.size {
                     return Err(Damage::ShortStream {
@@ -127,13 +163,13 @@ impl Demands {
                     });
                 }
                 while tree.size() < size {
-                    tree.push(
-                        *leaves
-                            .next()
-                            .expect("a stream has a leaf for each of its records"),
-                    );
+                    let (level, hash) = nodes.next().expect("a stream has a node for each record");
+                    grow(&mut tree, level, hash);
                 }
-                if tree.root() != root {
+                if tree.size() > size && line == 0 {
+                    return Err(Damage::PrunedHead { stream: id, size });
+                }
+                if tree.size() == size && tree.root() != root {
                     return Err(Damage::OtherHistory { line, stream: id });
                 }
                 met += 1;
@@ -190,19 +226,40 @@ fn stream(
     let mut report = StreamReport {
         stream: id,
         size: head.size,
+        pruned: 0,
         root: head.root,
         first: None,
         last: None,
     };
-    let mut leaves = Vec::new();
+    let (mut nodes, mut gaps, mut missing) = (Vec::new(), Vec::new(), Missing::default());
     let mut tree = Frontier::new();
-    for index in 0..head.size {
+    let mut before: Option<Gap> = None;
+    while tree.size() < head.size {
         let (line, bytes) = lines.next_numbered(RECORD_BYTES_MAX)?;
-        record(line, bytes, index, &mut report, demands)?;
-        let leaf = leaf_hash(bytes);
-        tree.push(leaf);
-        leaves.push(leaf);
+        let index = tree.size();
+        let Some(gap) = Gap::parse(index, bytes) else {
+            record(line, bytes, index, &mut report, demands)?;
+            let leaf = leaf_hash(bytes);
+            tree.push(leaf);
+            nodes.push(leaf);
+            before = None;
+            continue;
+        };
+        let gap = gap.filter(|gap| gap.end() <= head.size);
+        let gap = gap.ok_or(Damage::Gap { line })?;
+        if index == 0 {
+            return Err(Damage::NoClaim { line });
+        }
+        if before.is_some_and(|before| before.joined(&gap).is_some()) {
+            return Err(Damage::Gap { line });
+        }
+        gaps.push((nodes.len(), gap.level));
+        nodes.push(gap.hash);
+        missing.add(&gap);
+        grow(&mut tree, gap.level, gap.hash);
+        before = Some(gap);
     }
+    report.pruned = missing.count();
     if tree.root() != head.root {
         return Err(Damage::Root {
             line,
@@ -212,8 +269,16 @@ fn stream(
     Ok(Stream {
         line,
         report,
-        leaves,
+        nodes,
+        gaps,
+        missing,
     })
+}
+
+/// Appends a node that was found to begin where the tree ends.
+fn grow(tree: &mut Frontier, level: u8, hash: Hash) {
+    let grown = tree.push_subtree(level, hash);
+    assert!(grown, "a gap was parsed at its place");
 }
 
 /// Reads the five lines of a signed head and opens it.
@@ -255,6 +320,13 @@ fn record(
     }
     of.first.get_or_insert(record.time);
     of.last = Some(record.time);
+    for pruning in prunings(&record)
+        .map_err(|_| Damage::Pruning { line })?
+        .unwrap_or_default()
+    {
+        let all = demands.prunings.entry(pruning.stream.clone());
+        all.or_default().push(pruning);
+    }
     match anchors(&record).map_err(|_| Damage::Anchor { line })? {
         None if index == 0 => return Err(Damage::NoClaim { line }),
         None => {}

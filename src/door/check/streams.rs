@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use coffer_audit_log::{Frontier, Record, leaf_hash, open_note};
+use coffer_audit_log::{Frontier, Missing, Pruning, Record, open_note};
 
 use super::{Check, PAGE, is_full};
 use crate::door::documents::{self, CLUSTER_ID, Within};
-use crate::door::segments::{Opened, Summary, open_summary};
+use crate::door::segments::{Opened, Piece, Summary, open_summary};
 use crate::door::start::StartError;
 use crate::door::words::Spoken;
 use crate::model::{
@@ -25,7 +25,11 @@ struct Walk {
     tree: Frontier,
     /// All of its segments so far have opened, one behind the other.
     whole: bool,
+    missing: Missing,
 }
+
+/// What the log says that it pruned, by stream.
+type Prunings = BTreeMap<String, Vec<Pruning>>;
 
 impl Check<'_> {
     /// Every stream that the cluster's document lists is there, and its records lead to its signed head.
@@ -43,12 +47,14 @@ impl Check<'_> {
                     row,
                     tree,
                     whole: true,
+                    missing: Missing::default(),
                 },
             )
         };
         let mut walks: BTreeMap<StreamId, Walk> = rows.into_iter().map(walk).collect();
         // Each change is one commit, of one stream: its words are in order of the change, whoever spoke them.
         let mut words = OrderedWords::new();
+        let mut prunings = Prunings::new();
         let mut after = None;
         loop {
             let segments = self.reader.list_whole_segments(after, PAGE).await?;
@@ -56,13 +62,15 @@ impl Check<'_> {
             after = Some((last.stream, last.first));
             let full = is_full(&segments);
             for segment in segments {
-                self.segment(walks.get_mut(&segment.stream), &segment, &mut words);
+                let walk = walks.get_mut(&segment.stream);
+                self.segment(walk, &segment, &mut words, &mut prunings);
             }
             if !full {
                 break;
             }
         }
         for walk in walks.into_values() {
+            self.pruned(&walk, &prunings);
             self.head(walk);
         }
         let last_words = words.into_values();
@@ -103,7 +111,13 @@ impl Check<'_> {
     }
 
     /// One segment, at its place in its stream or out of it.
-    fn segment(&mut self, walk: Option<&mut Walk>, row: &SegmentRow, words: &mut OrderedWords) {
+    fn segment(
+        &mut self,
+        walk: Option<&mut Walk>,
+        row: &SegmentRow,
+        words: &mut OrderedWords,
+        prunings: &mut Prunings,
+    ) {
         let (first, stream) = (row.first, row.stream);
         let Some(walk) = walk else {
             let line = format!("segment {first} of stream {stream}: there is no such stream");
@@ -130,11 +144,19 @@ impl Check<'_> {
             ));
         };
         if walk.whole {
-            for line in opened.lines() {
-                walk.tree.push(leaf_hash(line));
+            walk.whole = opened.pieces().all(|piece| {
+                if let Piece::Gap(gap) = &piece {
+                    walk.missing.add(gap);
+                }
+                piece.grow(&mut walk.tree)
+            });
+            if !walk.whole {
+                self.say(format!(
+                    "segment {first} of stream {stream}: its records do not lie one behind the other"
+                ));
             }
         }
-        if !self.summary_agrees(row, &opened) {
+        if !self.summary_agrees(row, &opened, prunings) {
             self.say(format!(
                 "segment {first} of stream {stream}: its summary is not of its records"
             ));
@@ -148,14 +170,30 @@ impl Check<'_> {
         }
     }
 
-    fn summary_agrees(&self, row: &SegmentRow, opened: &Opened) -> bool {
+    fn summary_agrees(&self, row: &SegmentRow, opened: &Opened, prunings: &mut Prunings) -> bool {
         let place = (row.first, row.count);
         let stored = open_summary(self.keys, row.stream, place, &row.summary);
-        stored.is_ok_and(|stored| summary_of(opened).as_ref() == Some(&stored))
+        stored.is_ok_and(|stored| {
+            let found = summary_of(opened, &stored, prunings);
+            found.as_ref() == Some(&stored)
+        })
+    }
+
+    /// Nothing is missing of a stream but what the log says that it pruned.
+    fn pruned(&mut self, walk: &Walk, prunings: &Prunings) {
+        let id = walk.row.id.to_string();
+        let of = prunings.get(&id).map_or(&[][..], Vec::as_slice);
+        if let Some(index) = walk.missing.first_unallowed(of, walk.row.size) {
+            self.say(format!(
+                "stream {id}: the record {index} was pruned, and no record says that it was to be"
+            ));
+        }
     }
 
     fn head(&mut self, walk: Walk) {
-        let Walk { row, tree, whole } = walk;
+        let Walk {
+            row, tree, whole, ..
+        } = walk;
         let head = open_note(&row.head, &self.verifier);
         let under_head = head.is_ok_and(|head| {
             (head.size, head.root) == (tree.size(), tree.root())
@@ -172,15 +210,30 @@ impl Check<'_> {
     }
 }
 
-/// What the records of a segment have to say in its summary.
-fn summary_of(opened: &Opened) -> Option<Summary> {
-    let mut summary: Option<Summary> = None;
+/// What the records of a segment have to say in its summary; of one that was pruned, the times are those of all there
+/// were, which have to lie around those of what is left.
+fn summary_of(opened: &Opened, stored: &Summary, prunings: &mut Prunings) -> Option<Summary> {
+    let mut summary = opened
+        .is_pruned()
+        .then(|| Summary::pruned(stored.from, stored.to));
     for line in opened.lines() {
         let record = Record::parse(line).ok()?;
+        for pruning in coffer_audit_log::prunings(&record)
+            .ok()?
+            .unwrap_or_default()
+        {
+            let stream = pruning.stream.to_string();
+            prunings.entry(stream).or_default().push(pruning);
+        }
         let time = Timestamp::from_micros(record.time);
-        summary
-            .get_or_insert_with(|| Summary::new(time))
-            .add(&record);
+        let summary = summary.get_or_insert_with(|| Summary::new(time));
+        if !opened.is_pruned() {
+            summary.add(&record);
+        } else if (stored.from..=stored.to).contains(&time) {
+            summary.name(&record);
+        } else {
+            return None;
+        }
     }
     summary
 }

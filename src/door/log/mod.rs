@@ -82,7 +82,11 @@ impl Door {
 
 impl Shared {
     /// The segments that hold records at `from` and after: as many as are opened at once, at least one.
-    async fn segments_from(&self, stream: StreamId, from: u64) -> Result<Vec<SegmentRow>, Refusal> {
+    pub(super) async fn segments_from(
+        &self,
+        stream: StreamId,
+        from: u64,
+    ) -> Result<Vec<SegmentRow>, Refusal> {
         let lost = |_| Refusal::Unavailable(STORE_LOST);
         let mut reader = self.reader().await?;
         let places = reader

@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
-use coffer_audit_log::{BundleWriter, Frontier, leaf_hash};
+use coffer_audit_log::{BundleWriter, Frontier};
 
 use super::aside;
 use crate::door::Head;
-use crate::door::segments::Opened;
+use crate::door::segments::{Opened, Piece};
 use crate::door::shared::Shared;
 use crate::model::{Refusal, SegmentRow};
 
@@ -141,26 +141,29 @@ fn read_rows(
         if tree.size() == size {
             break;
         }
-        let skipped = tree
-            .size()
-            .checked_sub(row.first)
-            .ok_or(Refusal::Tampered)?;
+        if row.first > tree.size() {
+            return Err(Refusal::Tampered);
+        }
         let opened = Opened::open(&shared.keys, row).map_err(|_| Refusal::Tampered)?;
-        for line in opened
-            .lines()
-            .skip(usize::try_from(skipped).map_err(|_| Refusal::Tampered)?)
-        {
+        let begin = tree.size();
+        for piece in opened.pieces().skip_while(|piece| piece.end() <= begin) {
             if tree.size() == size {
                 break;
             }
-            tree.push(leaf_hash(line));
-            match &mut bundle {
-                Some(bundle) => bundle.record(line, out).map_err(|_| Refusal::Tampered)?,
-                None => {
+            if !piece.grow(tree) {
+                return Err(Refusal::Tampered);
+            }
+            let written = match (piece, &mut bundle) {
+                (Piece::Line(_, line), Some(bundle)) => bundle.record(line, out),
+                (Piece::Gap(gap), Some(bundle)) => bundle.gap(&gap, out),
+                (Piece::Line(_, line), None) => {
                     out.extend_from_slice(line);
                     out.push(b'\n');
+                    Ok(())
                 }
-            }
+                (Piece::Gap(_), None) => Ok(()),
+            };
+            written.map_err(|_| Refusal::Tampered)?;
         }
     }
     Ok(())

@@ -1,19 +1,23 @@
 //! What lies in a segment, before it is compressed:
-//! format ‖ number of runs ‖ (records, change, seed) of each run ‖ length of the lines ‖ lines ‖ words.
-//! A run is what one batch stored, with the change that validated it and what its salts were made from; the lines are
-//! without salts; numbers are big-endian.
+//! format ‖ number of runs ‖ (records, change, seed) of each run ‖ number of gaps ‖ (place, level, hash) of each gap ‖
+//! length of the lines ‖ lines ‖ words.
+//! A run is what one batch stored, with the change that validated it and what its salts were made from; a gap is what
+//! was pruned; the lines are without salts; numbers are big-endian.
 //!
 //! Invariant: what `encode` writes is what `parse` takes, and nothing else.
 
 use std::ops::Range;
+
+use coffer_audit_log::Hash;
 
 use super::Word;
 use super::salts::Seed;
 use crate::crypto::CryptoError;
 use crate::door::words::Subject;
 
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 const RUN_BYTES: usize = 4 + 8 + 32;
+const GAP_BYTES: usize = 4 + 1 + 32;
 /// A word: the record that says it, as its place in the segment, then what it is of, the id and the digest.
 const WORD_BYTES: usize = 4 + 1 + 16 + 32;
 
@@ -25,10 +29,19 @@ pub(super) struct Run {
     pub(super) seed: Seed,
 }
 
+/// A full subtree of records that were pruned, by its first record's place in the segment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Hole {
+    pub(super) at: u32,
+    pub(super) level: u8,
+    pub(super) hash: Hash,
+}
+
 /// The parts of a segment.
 #[derive(Default)]
 pub(super) struct Content {
     pub(super) runs: Vec<Run>,
+    pub(super) holes: Vec<Hole>,
     /// Each with its newline, and without its salt.
     pub(super) lines: Vec<u8>,
     /// As they are written.
@@ -48,19 +61,25 @@ impl Content {
     pub(super) fn append(&mut self, at: u32, other: &Parsed) -> Result<(), CryptoError> {
         self.runs.extend_from_slice(&other.runs);
         self.lines.extend_from_slice(other.lines());
-        for word in other.words().chunks_exact(WORD_BYTES) {
-            let (record, rest) = word.split_first_chunk::<4>().ok_or(CryptoError)?;
-            let moved = u32::from_be_bytes(*record).checked_add(at);
-            self.words
-                .extend_from_slice(&moved.ok_or(CryptoError)?.to_be_bytes());
-            self.words.extend_from_slice(rest);
+        for (_, word) in other.written_words() {
+            self.add_written_word(at, word)?;
         }
+        Ok(())
+    }
+
+    /// Adds a word of another segment, whose first record lies at `at` of this one.
+    pub(super) fn add_written_word(&mut self, at: u32, word: &[u8]) -> Result<(), CryptoError> {
+        let (record, rest) = word.split_first_chunk::<4>().ok_or(CryptoError)?;
+        let moved = u32::from_be_bytes(*record).checked_add(at);
+        self.words
+            .extend_from_slice(&moved.ok_or(CryptoError)?.to_be_bytes());
+        self.words.extend_from_slice(rest);
         Ok(())
     }
 
     pub(super) fn encode(&self) -> Result<Vec<u8>, CryptoError> {
         let number = |length: usize| u32::try_from(length).map_err(|_| CryptoError);
-        let head = 1 + 4 + RUN_BYTES * self.runs.len() + 4;
+        let head = 1 + 4 + RUN_BYTES * self.runs.len() + 4 + GAP_BYTES * self.holes.len() + 4;
         let mut plain = Vec::with_capacity(head + self.lines.len() + self.words.len());
         plain.push(FORMAT);
         plain.extend_from_slice(&number(self.runs.len())?.to_be_bytes());
@@ -68,6 +87,12 @@ impl Content {
             plain.extend_from_slice(&run.count.to_be_bytes());
             plain.extend_from_slice(&run.seq.to_be_bytes());
             plain.extend_from_slice(&run.seed);
+        }
+        plain.extend_from_slice(&number(self.holes.len())?.to_be_bytes());
+        for hole in &self.holes {
+            plain.extend_from_slice(&hole.at.to_be_bytes());
+            plain.push(hole.level);
+            plain.extend_from_slice(&hole.hash.0);
         }
         plain.extend_from_slice(&number(self.lines.len())?.to_be_bytes());
         plain.extend_from_slice(&self.lines);
@@ -79,6 +104,7 @@ impl Content {
 /// A segment's bytes, with the places of their parts.
 pub(super) struct Parsed {
     pub(super) runs: Vec<Run>,
+    pub(super) holes: Vec<Hole>,
     plain: Vec<u8>,
     lines: Range<usize>,
 }
@@ -86,21 +112,20 @@ pub(super) struct Parsed {
 impl Parsed {
     pub(super) fn parse(plain: Vec<u8>) -> Result<Self, CryptoError> {
         let (format, rest) = plain.split_first().ok_or(CryptoError)?;
-        let (count, rest) = length(rest)?;
-        let listed = count.checked_mul(RUN_BYTES).ok_or(CryptoError)?;
-        let (runs, rest) = rest.split_at_checked(listed).ok_or(CryptoError)?;
+        let (runs, rest) = list(rest, RUN_BYTES, run)?;
+        let (holes, rest) = list(rest, GAP_BYTES, hole)?;
         let (lines, rest) = length(rest)?;
         let whole = *format == FORMAT
-            && count > 0
+            && !runs.is_empty()
             && lines <= rest.len()
             && (rest.len() - lines).is_multiple_of(WORD_BYTES);
         if !whole {
             return Err(CryptoError);
         }
-        let runs = runs.chunks_exact(RUN_BYTES).map(run).collect();
         let begin = plain.len() - rest.len();
         Ok(Self {
-            runs: Option::ok_or(runs, CryptoError)?,
+            runs,
+            holes,
             lines: begin..begin + lines,
             plain,
         })
@@ -113,6 +138,16 @@ impl Parsed {
 
     fn words(&self) -> &[u8] {
         &self.plain[self.lines.end..]
+    }
+
+    /// The words as they are written, each with the place of the record that speaks it.
+    pub(super) fn written_words(&self) -> impl Iterator<Item = (u32, &[u8])> {
+        self.words().chunks_exact(WORD_BYTES).map(|bytes| {
+            let (record, _) = bytes
+                .split_first_chunk()
+                .expect("a word begins with a place");
+            (u32::from_be_bytes(*record), bytes)
+        })
     }
 
     /// The words, each with the change that validated its record; `None` for one that is none.
@@ -130,6 +165,7 @@ impl Parsed {
             }
             Some(Word {
                 seq,
+                record: u32::from_be_bytes(*record),
                 subject: Subject::from_number(*subject)?,
                 id: *id,
                 digest: digest.try_into().ok()?,
@@ -142,6 +178,29 @@ fn length(bytes: &[u8]) -> Result<(usize, &[u8]), CryptoError> {
     let (length, rest) = bytes.split_first_chunk::<4>().ok_or(CryptoError)?;
     let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| CryptoError)?;
     Ok((length, rest))
+}
+
+/// What stands behind a number, so many parts of one length.
+fn list<T>(
+    bytes: &[u8],
+    each: usize,
+    read: fn(&[u8]) -> Option<T>,
+) -> Result<(Vec<T>, &[u8]), CryptoError> {
+    let (count, rest) = length(bytes)?;
+    let listed = count.checked_mul(each).ok_or(CryptoError)?;
+    let (listed, rest) = rest.split_at_checked(listed).ok_or(CryptoError)?;
+    let parts: Option<Vec<T>> = listed.chunks_exact(each).map(read).collect();
+    Ok((parts.ok_or(CryptoError)?, rest))
+}
+
+fn hole(bytes: &[u8]) -> Option<Hole> {
+    let (at, rest) = bytes.split_first_chunk::<4>()?;
+    let (level, hash) = rest.split_first()?;
+    Some(Hole {
+        at: u32::from_be_bytes(*at),
+        level: *level,
+        hash: Hash(hash.try_into().ok()?),
+    })
 }
 
 fn run(bytes: &[u8]) -> Option<Run> {

@@ -11,6 +11,14 @@ use crate::crypto::{CryptoError, Keyring};
 use crate::entropy::Entropy;
 use crate::model::SegmentRow;
 
+/// What became of segments that were to be merged.
+pub(in crate::door) enum Merged {
+    /// They are to be replaced by this one.
+    Into(SegmentRow),
+    /// One was pruned, and stays the range that its pruning names: everything before this index stays as it is.
+    StaysTo(u64),
+}
+
 /// One segment that holds what these hold, which lie one behind the other.
 ///
 /// # Errors
@@ -19,7 +27,7 @@ pub(in crate::door) fn merge(
     keys: &Keyring,
     entropy: &dyn Entropy,
     rows: &[SegmentRow],
-) -> Result<SegmentRow, CryptoError> {
+) -> Result<Merged, CryptoError> {
     let (first, last) = rows.first().zip(rows.last()).ok_or(CryptoError)?;
     let (mut content, mut count) = (Content::default(), 0_u32);
     let mut summary: Option<Summary> = None;
@@ -27,7 +35,11 @@ pub(in crate::door) fn merge(
         if row.stream != first.stream || row.first != first.first + u64::from(count) {
             return Err(CryptoError);
         }
-        content.append(count, &Unsalted::open(keys, row)?.parsed)?;
+        let opened = Unsalted::open(keys, row)?;
+        if opened.is_pruned() {
+            return Ok(Merged::StaysTo(row.first + u64::from(row.count)));
+        }
+        content.append(count, &opened.parsed)?;
         let next = open_summary(keys, row.stream, (row.first, row.count), &row.summary)?;
         match &mut summary {
             None => summary = Some(next),
@@ -38,12 +50,12 @@ pub(in crate::door) fn merge(
     let summary = summary.ok_or(CryptoError)?.encode()?;
     let packed = Packer::large().pack(&content.encode()?)?;
     let (stream, first) = (first.stream, first.first);
-    Ok(SegmentRow {
+    Ok(Merged::Into(SegmentRow {
         stream,
         first,
         count,
         seq: last.seq,
         summary: keys.seal_summary(entropy, stream, first, count, &summary)?,
         sealed: keys.seal_segment(entropy, stream, first, count, &packed)?,
-    })
+    }))
 }

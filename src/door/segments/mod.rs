@@ -8,13 +8,15 @@ mod gather;
 mod merge;
 mod opened;
 mod packer;
+mod prune;
 mod salts;
 mod summary;
 
 pub(super) use gather::Gathering;
-pub(super) use merge::merge;
-pub(super) use opened::{Opened, Unsalted, salted};
+pub(super) use merge::{Merged, merge};
+pub(super) use opened::{Opened, Piece, Unsalted, salted};
 pub(super) use packer::Packer;
+pub(super) use prune::{Pruned, prune};
 pub(super) use summary::{Summary, open_summary};
 
 use super::words::Subject;
@@ -24,6 +26,8 @@ use super::words::Subject;
 pub(super) struct Word {
     /// The change that validated the record which says so.
     pub(super) seq: u64,
+    /// That record's place in its segment.
+    pub(super) record: u32,
     pub(super) subject: Subject,
     pub(super) id: [u8; 16],
     pub(super) digest: [u8; 32],

@@ -1,7 +1,7 @@
 //! What can be known of a segment without opening it.
 //! Summaries are made as records come, joined when segments are merged, and made again by `check`.
 //!
-//! Invariant: a summary names everything that its records hold, and nothing else.
+//! Invariant: a summary names everything that its records hold, and nothing else but when those were that were pruned.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::crypto::{CryptoError, Keyring};
 use crate::model::{StreamId, Timestamp};
 
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// When, who, where, what, and what came of it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -25,6 +25,8 @@ pub(in crate::door) struct Summary {
     pub(in crate::door) actions: BTreeSet<String>,
     /// The codes of the outcomes.
     pub(in crate::door) outcomes: BTreeSet<String>,
+    /// Whether records were pruned. The times are still those of all there were.
+    pub(in crate::door) pruned: bool,
 }
 
 impl Summary {
@@ -38,12 +40,27 @@ impl Summary {
             places: BTreeSet::new(),
             actions: BTreeSet::new(),
             outcomes: BTreeSet::new(),
+            pruned: false,
+        }
+    }
+
+    /// Of nothing that is kept yet, of records of these times.
+    pub(in crate::door) fn pruned(from: Timestamp, to: Timestamp) -> Self {
+        Self {
+            from,
+            pruned: true,
+            ..Self::new(to)
         }
     }
 
     /// Adds a record, no older than the one before.
     pub(in crate::door) fn add(&mut self, record: &Record<'_>) {
         self.to = Timestamp::from_micros(record.time);
+        self.name(record);
+    }
+
+    /// Adds what a record says beside its time.
+    pub(in crate::door) fn name(&mut self, record: &Record<'_>) {
         if let Some(principal) = &record.principal {
             insert(&mut self.principals, principal);
         }

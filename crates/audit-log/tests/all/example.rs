@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use coffer_audit_log::{Record, VerifierKey, anchor_metadata, tree, verify};
 
-use crate::fixture::{Log, example, stream};
+use crate::fixture::{Log, example, pruned_example, stream};
 
 /// Compares with the committed file, or writes it when asked to.
 fn is_committed(name: &str, bytes: &[u8]) {
@@ -29,6 +29,34 @@ fn the_committed_example_is_what_is_written_today() {
     is_committed("example.vkey", format!("{key}\n").as_bytes());
     let key: VerifierKey = key.parse().unwrap();
     assert_eq!(verify(log.bundle().as_slice(), &key).unwrap().records, 9);
+}
+
+#[test]
+fn the_committed_example_that_was_pruned_is_what_is_written_today() {
+    let log = pruned_example();
+    is_committed("pruned.bundle", &log.bundle());
+    let report = verify(log.bundle().as_slice(), &log.key).unwrap();
+    assert_eq!(report.streams[0].pruned, 12);
+}
+
+#[test]
+fn the_committed_damage_to_what_was_pruned_is_refused() {
+    for (name, index, gone) in [
+        ("pruned-too-much", 4, true),
+        ("pruned-elsewhere", 15, true),
+        ("pruned-too-little", 9, false),
+        ("pruned-claim", 0, true),
+    ] {
+        let mut log = pruned_example();
+        let record = (stream("node-a"), index);
+        if gone {
+            log.pruned.insert(record);
+        } else {
+            log.pruned.remove(&record);
+        }
+        is_committed(&format!("refused-{name}.bundle"), &log.bundle());
+        assert!(verify(log.bundle().as_slice(), &log.key).is_err(), "{name}");
+    }
 }
 
 #[test]

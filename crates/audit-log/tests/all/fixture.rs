@@ -3,9 +3,10 @@
 //! Invariant: the same calls give the same bytes, so that a bundle can be a committed file.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use coffer_audit_log::anchor::{ANCHOR_ACTION, ANCHOR_PRINCIPAL, ANCHOR_RESOURCE};
+use coffer_audit_log::pruning::{PRUNING_ACTION, PRUNING_PRINCIPAL, PRUNING_RESOURCE};
 use coffer_audit_log::*;
 use ed25519_dalek::{Signer, SigningKey};
 
@@ -18,6 +19,8 @@ pub struct Log {
     signing: SigningKey,
     pub key: VerifierKey,
     pub streams: BTreeMap<StreamId, Vec<Vec<u8>>>,
+    /// The records that a bundle does not have any more.
+    pub pruned: BTreeSet<(StreamId, u64)>,
     records: u64,
 }
 
@@ -62,6 +65,7 @@ impl Log {
             signing,
             key,
             streams: BTreeMap::new(),
+            pruned: BTreeSet::new(),
             records: 0,
         }
     }
@@ -105,6 +109,39 @@ impl Log {
         );
     }
 
+    /// Appends a record that says what is left of a range.
+    pub fn say_pruned(&mut self, id: &str, pruning: &Pruning) {
+        self.append(
+            id,
+            Record {
+                action: PRUNING_ACTION.into(),
+                resource: PRUNING_RESOURCE.into(),
+                principal: Some(PRUNING_PRINCIPAL.into()),
+                metadata: Some(Cow::Owned(pruning.metadata())),
+                version: None,
+                token: None,
+                source: None,
+                user_agent: None,
+                scope: None,
+                request: None,
+                ..read()
+            },
+        );
+    }
+
+    /// Prunes a range of a stream but for these records, and says so in the same stream.
+    pub fn prune(&mut self, id: &str, range: std::ops::Range<u64>, kept: &[u64]) {
+        let pruning = Pruning {
+            stream: stream(id),
+            first: range.start,
+            end: range.end,
+            kept: kept_hash(kept.iter().copied()),
+        };
+        self.say_pruned(id, &pruning);
+        let gone = range.filter(|index| !kept.contains(index));
+        self.pruned.extend(gone.map(|index| (stream(id), index)));
+    }
+
     /// The head of a stream when it had that many records, or as many as it has.
     pub fn head(&self, id: &str, size: u64) -> Checkpoint {
         let mut tree = Frontier::new();
@@ -143,8 +180,12 @@ impl Log {
             writer
                 .stream(&self.note(id.as_str(), u64::MAX), &mut out)
                 .unwrap();
-            for line in lines {
-                writer.record(line, &mut out).unwrap();
+            for (index, line) in (0..).zip(lines) {
+                if self.pruned.contains(&(id.clone(), index)) {
+                    writer.gap(&gap(index, line), &mut out).unwrap();
+                } else {
+                    writer.record(line, &mut out).unwrap();
+                }
             }
         }
         writer.end(&mut out).unwrap();
@@ -194,5 +235,26 @@ pub fn example() -> Log {
     log.anchor("node-a");
     log.anchor("node-b");
     log.append("node-a", read());
+    log
+}
+
+/// What stands in the place of one record.
+pub fn gap(first: u64, line: &[u8]) -> Gap {
+    Gap {
+        first,
+        level: 0,
+        hash: leaf_hash(line),
+    }
+}
+
+/// The example, grown, and two ranges of one stream pruned that lie side by side.
+pub fn pruned_example() -> Log {
+    let mut log = example();
+    for _ in 0..12 {
+        log.append("node-a", read());
+    }
+    log.prune("node-a", 1..7, &[4]);
+    log.prune("node-a", 7..14, &[]);
+    log.anchor("node-b");
     log
 }

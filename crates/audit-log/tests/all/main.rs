@@ -3,6 +3,7 @@ mod bundle;
 mod damage;
 mod example;
 mod fixture;
+mod gaps;
 mod note;
 mod record;
 mod tree;

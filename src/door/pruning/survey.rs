@@ -1,0 +1,190 @@
+//! The whole log, gone through for what of some ranges still matters: the records whose words are the last that were said
+//! of a row that lives. On the way every stream is hashed up to its signed head.
+//!
+//! Invariant: what it says is said of segments that lead to signed heads, and only of those.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use coffer_audit_log::Frontier;
+
+use super::digest;
+use super::ranges::Range;
+use crate::door::Head;
+use crate::door::log::aside;
+use crate::door::segments::Opened;
+use crate::door::shared::Shared;
+use crate::door::view::STORE_LOST;
+use crate::door::words::{GONE, Subject};
+use crate::model::{Refusal, SegmentRow, StreamId};
+
+/// Where the last word on a row was said.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Said {
+    /// The change, then its place among that change's words.
+    seq: u64,
+    index: u64,
+    at: usize,
+    stream: StreamId,
+    gone: bool,
+}
+
+type LastWords = HashMap<(Subject, [u8; 16]), Option<Said>>;
+
+/// See the module.
+pub(super) struct Survey {
+    shared: Arc<Shared>,
+    heads: Vec<Head>,
+    /// The rows that the ranges' words are of, and the last word on each.
+    last: LastWords,
+    /// The segments of the ranges, once they are hashed.
+    seen: BTreeMap<(StreamId, u64), [u8; 32]>,
+    /// Which segments those are.
+    wanted: HashSet<(StreamId, u64)>,
+}
+
+impl Survey {
+    /// Of the log as it stands now.
+    pub(super) async fn new(shared: &Arc<Shared>) -> Result<Self, Refusal> {
+        let rows = shared.reader().await?.list_streams().await;
+        let rows = rows.map_err(|_| Refusal::Unavailable(STORE_LOST))?;
+        let heads = rows.into_iter().map(|row| shared.open_head(row));
+        Ok(Self {
+            shared: Arc::clone(shared),
+            heads: heads.collect::<Result<_, _>>()?,
+            last: HashMap::new(),
+            seen: BTreeMap::new(),
+            wanted: HashSet::new(),
+        })
+    }
+
+    pub(super) fn streams(&self) -> impl Iterator<Item = StreamId> {
+        self.heads.iter().map(|head| head.stream)
+    }
+
+    /// How many rows are looked after.
+    pub(super) fn words(&self) -> usize {
+        self.last.len()
+    }
+
+    /// Looks after the rows that a range's words are of.
+    pub(super) async fn add(&mut self, range: &Range) -> Result<(), Refusal> {
+        let rows = {
+            let mut reader = self.shared.reader().await?;
+            reader
+                .list_segments(range.stream, range.first, range.segments)
+                .await
+        };
+        let rows = rows.map_err(|_| Refusal::Unavailable(STORE_LOST))?;
+        self.wanted
+            .extend(rows.iter().map(|row| (row.stream, row.first)));
+        let shared = Arc::clone(&self.shared);
+        let _turn = self.shared.scan_turn().await;
+        let words = aside(move || {
+            let mut words = Vec::new();
+            for row in &rows {
+                for word in open(&shared, row)?.words() {
+                    let word = word.ok_or(Refusal::Tampered)?;
+                    words.push((word.subject, word.id));
+                }
+            }
+            Ok::<_, Refusal>(words)
+        });
+        self.last
+            .extend(words.await?.into_iter().map(|row| (row, None)));
+        Ok(())
+    }
+
+    /// Goes through all streams up to their heads.
+    pub(super) async fn walk(&mut self) -> Result<(), Refusal> {
+        for head in std::mem::take(&mut self.heads) {
+            let mut tree = Frontier::new();
+            while tree.size() < head.checkpoint.size {
+                let rows = self.shared.segments_from(head.stream, tree.size()).await?;
+                if rows.is_empty() {
+                    return Err(Refusal::Tampered);
+                }
+                let _turn = self.shared.scan_turn().await;
+                let shared = Arc::clone(&self.shared);
+                let (mut last, wanted) = (
+                    std::mem::take(&mut self.last),
+                    std::mem::take(&mut self.wanted),
+                );
+                let size = head.checkpoint.size;
+                let walked = aside(move || {
+                    let mut seen = Vec::new();
+                    for row in &rows {
+                        if wanted.contains(&(row.stream, row.first)) {
+                            seen.push(((row.stream, row.first), digest(row)));
+                        }
+                        read(&open(&shared, row)?, row, size, &mut tree, &mut last)?;
+                    }
+                    Ok::<_, Refusal>((tree, last, wanted, seen))
+                });
+                let seen;
+                (tree, self.last, self.wanted, seen) = walked.await?;
+                self.seen.extend(seen);
+            }
+            if tree.root() != head.checkpoint.root {
+                return Err(Refusal::Tampered);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a segment is the very one that was hashed.
+    pub(super) fn saw(&self, row: &SegmentRow) -> bool {
+        self.seen.get(&(row.stream, row.first)) == Some(&digest(row))
+    }
+
+    /// The records of a stream that say the last word on a row that lives.
+    pub(super) fn living(&self, stream: StreamId) -> HashSet<u64> {
+        let said = self.last.values().flatten();
+        said.filter(|said| said.stream == stream && !said.gone)
+            .map(|said| said.index)
+            .collect()
+    }
+}
+
+fn open(shared: &Shared, row: &SegmentRow) -> Result<Opened, Refusal> {
+    Opened::open(&shared.keys, row).map_err(|_| Refusal::Tampered)
+}
+
+/// Puts a segment's records behind the tree, up to `size`, and keeps the last words on the rows that are looked after.
+fn read(
+    opened: &Opened,
+    row: &SegmentRow,
+    size: u64,
+    tree: &mut Frontier,
+    last: &mut LastWords,
+) -> Result<(), Refusal> {
+    let begin = tree.size();
+    if row.first > begin {
+        return Err(Refusal::Tampered);
+    }
+    for piece in opened.pieces().skip_while(|piece| piece.end() <= begin) {
+        if tree.size() < size && !piece.grow(tree) {
+            return Err(Refusal::Tampered);
+        }
+    }
+    for (at, word) in opened.words().enumerate() {
+        let word = word.ok_or(Refusal::Tampered)?;
+        let index = row.first + u64::from(word.record);
+        // What lies beyond the head is not signed yet.
+        if index >= size {
+            break;
+        }
+        let Some(found) = last.get_mut(&(word.subject, word.id)) else {
+            continue;
+        };
+        let said = Said {
+            seq: word.seq,
+            index,
+            at,
+            stream: row.stream,
+            gone: word.digest == GONE,
+        };
+        *found = (*found).max(Some(said));
+    }
+    Ok(())
+}

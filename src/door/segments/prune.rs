@@ -1,0 +1,196 @@
+//! What retention leaves of segments: one that holds the records that are kept, and hashes in the place of the others.
+//!
+//! Invariant: it leads to the same root as what it replaces, and its kept lines and words are the ones that were there.
+
+use coffer_audit_log::{Gap, Gaps, Record, leaf_hash};
+
+use super::content::{Content, Hole, Run};
+use super::opened::{Opened, Piece};
+use super::packer::Packer;
+use super::summary::{Summary, open_summary};
+use crate::crypto::{CryptoError, Keyring};
+use crate::entropy::Entropy;
+use crate::model::SegmentRow;
+
+/// What stands in the place of segments that were pruned.
+pub(in crate::door) struct Pruned {
+    pub(in crate::door) row: SegmentRow,
+    /// The indexes of the records that are kept.
+    pub(in crate::door) kept: Vec<u64>,
+}
+
+/// Prunes segments that lie one behind the other: of their records, those whose index and line `keeps` takes are left.
+/// `None` when all of them are.
+///
+/// # Errors
+/// There is none, one does not open at its place, or a gap lies between two.
+pub(in crate::door) fn prune(
+    keys: &Keyring,
+    entropy: &dyn Entropy,
+    rows: &[SegmentRow],
+    keeps: &dyn Fn(u64, &Record<'_>) -> bool,
+) -> Result<Option<Pruned>, CryptoError> {
+    let (first, last) = rows.first().zip(rows.last()).ok_or(CryptoError)?;
+    let mut left = Left::new(first.first);
+    let mut summary: Option<Summary> = None;
+    let mut end = first.first;
+    for row in rows {
+        if row.stream != first.stream || row.first != end {
+            return Err(CryptoError);
+        }
+        let opened = Opened::open(keys, row)?;
+        let next = open_summary(keys, row.stream, (row.first, row.count), &row.summary)?;
+        let summary = summary.get_or_insert_with(|| Summary::pruned(next.from, next.to));
+        summary.to = next.to;
+        left.take(&opened, row, keeps, summary)?;
+        end = row.first + u64::from(row.count);
+    }
+    let changed = left.pruned;
+    let (mut content, kept) = left.end();
+    // What no record of it needs says nothing; the last run tells the segment's change.
+    if let Some(run) = content.runs.last_mut() {
+        run.seq = last.seq;
+    }
+    if !changed {
+        return Ok(None);
+    }
+    let (stream, first) = (first.stream, first.first);
+    let count = u32::try_from(end - first).map_err(|_| CryptoError)?;
+    let summary = summary.ok_or(CryptoError)?.encode()?;
+    let packed = Packer::large().pack(&content.encode()?)?;
+    let row = SegmentRow {
+        stream,
+        first,
+        count,
+        seq: last.seq,
+        summary: keys.seal_summary(entropy, stream, first, count, &summary)?,
+        sealed: keys.seal_segment(entropy, stream, first, count, &packed)?,
+    };
+    Ok(Some(Pruned { row, kept }))
+}
+
+/// What is left so far.
+struct Left {
+    first: u64,
+    content: Content,
+    gaps: Gaps,
+    kept: Vec<u64>,
+    /// Whether anything was pruned now.
+    pruned: bool,
+}
+
+impl Left {
+    fn new(first: u64) -> Self {
+        Self {
+            first,
+            content: Content::default(),
+            gaps: Gaps::default(),
+            kept: Vec::new(),
+            pruned: false,
+        }
+    }
+
+    fn take(
+        &mut self,
+        opened: &Opened,
+        row: &SegmentRow,
+        keeps: &dyn Fn(u64, &Record<'_>) -> bool,
+        summary: &mut Summary,
+    ) -> Result<(), CryptoError> {
+        let mut runs = opened.runs();
+        let (mut run, mut run_end) = (None, row.first);
+        let mut words = opened.written_words().peekable();
+        let mut unsalted = opened.unsalted_lines();
+        let moved = self.place(row.first)?;
+        for piece in opened.pieces() {
+            let (index, line) = match piece {
+                Piece::Gap(gap) => {
+                    self.leave(gap)?;
+                    continue;
+                }
+                Piece::Line(index, line) => (index, line),
+            };
+            while run_end <= index {
+                let next = runs.next().ok_or(CryptoError)?;
+                (run, run_end) = (Some(next), run_end + u64::from(next.count));
+            }
+            let stored = unsalted.next().ok_or(CryptoError)?;
+            let at = u32::try_from(index - row.first).map_err(|_| CryptoError)?;
+            let record = Record::parse(line).map_err(|_| CryptoError)?;
+            let keeps = keeps(index, &record);
+            if keeps {
+                self.keep(index, stored, run.ok_or(CryptoError)?)?;
+                summary.name(&record);
+            } else {
+                self.pruned = true;
+                self.leave(Gap {
+                    first: index,
+                    level: 0,
+                    hash: leaf_hash(line),
+                })?;
+            }
+            while let Some((_, word)) = words.next_if(|(record, _)| *record <= at) {
+                if keeps {
+                    self.content.add_written_word(moved, word)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a gap behind what is left.
+    fn leave(&mut self, gap: Gap) -> Result<(), CryptoError> {
+        self.gaps.push(gap);
+        let closed: Vec<Gap> = self.gaps.closed().collect();
+        self.write(closed)?;
+        let unseeded = Run {
+            count: u32::try_from(gap.count()).map_err(|_| CryptoError)?,
+            seq: 0,
+            seed: [0; 32],
+        };
+        self.add_run(unseeded)
+    }
+
+    fn keep(&mut self, index: u64, line: &[u8], run: &Run) -> Result<(), CryptoError> {
+        let open: Vec<Gap> = self.gaps.end().collect();
+        self.write(open)?;
+        self.content.lines.extend_from_slice(line);
+        self.content.lines.push(b'\n');
+        self.kept.push(index);
+        self.add_run(Run { count: 1, ..*run })
+    }
+
+    /// Adds to the last run, when it is the same but for how many records it has.
+    fn add_run(&mut self, next: Run) -> Result<(), CryptoError> {
+        match self.content.runs.last_mut() {
+            Some(last) if (last.seq, last.seed) == (next.seq, next.seed) => {
+                last.count = last.count.checked_add(next.count).ok_or(CryptoError)?;
+            }
+            _ => self.content.runs.push(next),
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, gaps: Vec<Gap>) -> Result<(), CryptoError> {
+        for gap in gaps {
+            let at = self.place(gap.first)?;
+            self.content.holes.push(Hole {
+                at,
+                level: gap.level,
+                hash: gap.hash,
+            });
+        }
+        Ok(())
+    }
+
+    fn place(&self, index: u64) -> Result<u32, CryptoError> {
+        u32::try_from(index - self.first).map_err(|_| CryptoError)
+    }
+
+    fn end(mut self) -> (Content, Vec<u64>) {
+        let open: Vec<Gap> = self.gaps.end().collect();
+        self.write(open)
+            .expect("a gap lies within the segments it is of");
+        (self.content, self.kept)
+    }
+}
