@@ -47,8 +47,9 @@ impl Subject {
     }
 }
 
-/// What these changes have a segment say. A version that goes needs no word: its document no longer names it. Nor does a key
-/// that goes with its environment; one whose term is destroyed is spoken of as gone.
+/// What these changes have a segment say. A version that goes is spoken of as gone though its document no longer names it:
+/// retention would keep the record that made it for ever. A key that goes with its environment is not; one whose term is
+/// destroyed is.
 pub(super) fn of(changes: &Changes) -> impl Iterator<Item = Spoken> {
     let put = changes
         .documents
@@ -62,6 +63,10 @@ pub(super) fn of(changes: &Changes) -> impl Iterator<Item = Spoken> {
         .versions
         .iter()
         .map(|row| (Subject::Version, *row.id.as_bytes(), digest(&row.wrapped)));
+    let dead = changes
+        .dead_versions
+        .iter()
+        .map(|id| (Subject::Version, *id.as_bytes(), GONE));
     let keys = changes
         .keys
         .iter()
@@ -70,7 +75,11 @@ pub(super) fn of(changes: &Changes) -> impl Iterator<Item = Spoken> {
         let id = id_of_place(KeyKind::Environment, environment, *term);
         (Subject::Key, id, GONE)
     });
-    put.chain(gone).chain(versions).chain(keys).chain(destroyed)
+    put.chain(gone)
+        .chain(versions)
+        .chain(dead)
+        .chain(keys)
+        .chain(destroyed)
 }
 
 /// The id that a key is spoken of by: its kind, environment and term, hashed.

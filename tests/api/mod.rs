@@ -9,6 +9,7 @@ mod once;
 mod places;
 mod problems;
 mod queries;
+mod retention;
 mod rotations;
 mod secrets;
 mod status;

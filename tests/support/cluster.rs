@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::client::Token;
 use super::node::{Ended, Node, replace, text};
 use super::records::Records;
-use super::{postgres, vault};
+use super::{certificate, postgres};
 
 /// Makes two tests of a story about built servers, one for each database.
 macro_rules! on_both {
@@ -102,7 +102,7 @@ impl Cluster {
             Engine::Sqlite => format!("sqlite://{}", folder.path().join("coffer.db").display()),
             Engine::Postgres => postgres::empty().await,
         };
-        let (_, authority) = vault::certificate(folder.path());
+        let (_, authority) = certificate::certificate(folder.path());
         Self {
             root: Token {
                 text: String::new(),

@@ -5,6 +5,7 @@
 //! Invariant: whatever a test starts ends with the test binary, also when it is killed.
 
 pub mod built;
+pub mod certificate;
 pub mod client;
 pub mod cluster;
 pub mod described;

@@ -5,7 +5,6 @@
 
 use std::net::SocketAddr;
 use std::ops::Deref;
-use std::path::Path;
 use std::sync::Arc;
 
 use coffer::clock::Clock;
@@ -13,7 +12,7 @@ use coffer::config;
 use coffer::crypto::{Keyring, RootKey};
 use coffer::door::{self, Door, Founding, Starting, StateDir};
 use coffer::entropy::SystemEntropy;
-use coffer::http::tls::{CertificateFiles, Certificates};
+use coffer::http::tls::Certificates;
 use coffer::http::{App, NodeFacts, scrape, server};
 use coffer::jobs::{self, Refresher};
 use coffer::model::{ClusterId, Ttl};
@@ -25,6 +24,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::certificate::certificate;
 use super::client::{Client, Token};
 use super::postgres;
 use super::records::Records;
@@ -114,18 +114,43 @@ impl TestVault {
 
     /// Stops the server and starts another on the same database, with the same state directory.
     pub async fn restart(self) -> Self {
+        self.restarted(async |_| ()).await.0
+    }
+
+    /// As [`Self::restart`], with a check of the whole store in between: what it says.
+    pub async fn check(self) -> (Self, Vec<String>) {
+        let checked = async |ground: &Ground| {
+            let store = ground.store().await;
+            let keys = ground.keys(&store).await;
+            let said = door::check(&store, &keys).await.expect("it can be read");
+            store.close().await;
+            said
+        };
+        self.restarted(checked).await
+    }
+
+    /// As [`Self::restart`], with something done to the database in between.
+    pub async fn restart_after(self, done: impl AsyncFnOnce(&DatabaseUrl)) -> Self {
+        self.restarted(async |ground| done(&ground.url).await)
+            .await
+            .0
+    }
+
+    async fn restarted<T>(self, between: impl AsyncFnOnce(&Ground) -> T) -> (Self, T) {
         let Self {
             root,
             ground,
             running,
         } = self;
         running.stop().await;
+        let found = between(&ground).await;
         let running = ground.serve().await;
-        Self {
+        let vault = Self {
             root,
             ground,
             running,
-        }
+        };
+        (vault, found)
     }
 
     /// Moves the clock on.
@@ -278,13 +303,17 @@ impl Ground {
         }
     }
 
-    async fn serve(&self) -> Running {
-        let store = self.store().await;
-        let engine = store.engine();
+    async fn keys(&self, store: &Store) -> Keyring {
         let rows = store.reader().await.expect("the store reads");
         let rows = { rows }.list_all_keys().await.expect("there are keys");
         let root = RootKey::from_hex(&self.root_key).expect("the root key");
-        let keys = Keyring::open(root, cluster(), &rows.value).expect("the keys open");
+        Keyring::open(root, cluster(), &rows.value).expect("the keys open")
+    }
+
+    async fn serve(&self) -> Running {
+        let store = self.store().await;
+        let engine = store.engine();
+        let keys = self.keys(&store).await;
         let metrics = scrape::metrics();
         let starting = Starting {
             store,
@@ -363,26 +392,4 @@ pub fn outbound() -> Outbound {
 /// One for all vaults: it is bound into everything, and chosen by nobody.
 const fn cluster() -> ClusterId {
     ClusterId::from_bytes(*b"a story's vault.")
-}
-
-/// A certificate that is its own authority, and its key, as files.
-pub fn certificate(folder: &Path) -> (CertificateFiles, String) {
-    let names = vec!["127.0.0.1".to_owned()];
-    let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
-    let files = CertificateFiles {
-        certificate: folder.join("certificate.pem"),
-        key: folder.join("key.pem"),
-    };
-    std::fs::write(&files.certificate, made.cert.pem()).expect("it is written");
-    write_private(&files.key, &made.signing_key.serialize_pem());
-    (files, made.cert.pem())
-}
-
-fn write_private(path: &Path, text: &str) {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut options = std::fs::OpenOptions::new();
-    let options = options.create(true).truncate(true).write(true).mode(0o600);
-    let mut file = options.open(path).expect("a file");
-    file.write_all(text.as_bytes()).expect("it is written");
 }

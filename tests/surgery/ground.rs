@@ -18,7 +18,7 @@ use coffer::seal::{SealRecord, file};
 use coffer::store::{DatabaseSettings, DatabaseUrl, Engine, Store};
 
 use super::rows::{Column, Knife, Rows, Table};
-use crate::support::{postgres, vault};
+use crate::support::{certificate, postgres};
 
 /// The cluster of all grounds.
 pub const CLUSTER: ClusterId = ClusterId::from_bytes(*b"under the knife.");
@@ -70,7 +70,7 @@ impl Ground {
             Engine::Sqlite => DatabaseUrl::Sqlite(folder.path().join("coffer.db")),
             Engine::Postgres => DatabaseUrl::Postgres(postgres::migrated().await),
         };
-        let (_, authority) = vault::certificate(folder.path());
+        let (_, authority) = certificate::certificate(folder.path());
         Self {
             engine,
             clock: Arc::new(Clock::new()),

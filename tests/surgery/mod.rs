@@ -11,6 +11,7 @@ mod ground;
 mod history;
 mod questions;
 mod restarted;
+mod retention;
 mod rewrap;
 mod rows;
 mod truth;

@@ -48,8 +48,13 @@ impl Verify {
 }
 
 fn shown(output: Output, report: &Report) -> Result<(), Failure> {
+    let pruned: u64 = report.streams.iter().map(|stream| stream.pruned).sum();
+    let but = match pruned {
+        0 => String::new(),
+        pruned => format!(", {pruned} of which its retention pruned"),
+    };
     output.line(&format!(
-        "verified: {} records of cluster {}",
+        "verified: {} records of cluster {}{but}",
         report.records, report.cluster
     ))?;
     let row = |stream: &coffer_audit_log::StreamReport| {

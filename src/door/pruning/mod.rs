@@ -172,11 +172,11 @@ impl Pruner {
 }
 
 fn cut(range: &Range, segments: u64, pruned: Pruned) -> Cut {
-    let Pruned { row, kept } = pruned;
+    let Pruned { row, kept, gone } = pruned;
     let stream = range.stream.to_string();
     Cut {
         segments,
-        records: u64::from(row.count) - kept.len() as u64,
+        records: gone,
         pruning: Pruning {
             stream: stream.parse().expect("a UUID is a stream's id"),
             first: row.first,

@@ -17,6 +17,8 @@ pub(in crate::door) struct Pruned {
     pub(in crate::door) row: SegmentRow,
     /// The indexes of the records that are kept.
     pub(in crate::door) kept: Vec<u64>,
+    /// How many records were pruned now.
+    pub(in crate::door) gone: u64,
 }
 
 /// Prunes segments that lie one behind the other: of their records, those whose index and line `keeps` takes are left.
@@ -45,13 +47,13 @@ pub(in crate::door) fn prune(
         left.take(&opened, row, keeps, summary)?;
         end = row.first + u64::from(row.count);
     }
-    let changed = left.pruned;
+    let gone = left.gone;
     let (mut content, kept) = left.end();
     // What no record of it needs says nothing; the last run tells the segment's change.
     if let Some(run) = content.runs.last_mut() {
         run.seq = last.seq;
     }
-    if !changed {
+    if gone == 0 {
         return Ok(None);
     }
     let (stream, first) = (first.stream, first.first);
@@ -66,7 +68,7 @@ pub(in crate::door) fn prune(
         summary: keys.seal_summary(entropy, stream, first, count, &summary)?,
         sealed: keys.seal_segment(entropy, stream, first, count, &packed)?,
     };
-    Ok(Some(Pruned { row, kept }))
+    Ok(Some(Pruned { row, kept, gone }))
 }
 
 /// What is left so far.
@@ -75,8 +77,8 @@ struct Left {
     content: Content,
     gaps: Gaps,
     kept: Vec<u64>,
-    /// Whether anything was pruned now.
-    pruned: bool,
+    /// How many records were pruned now.
+    gone: u64,
 }
 
 impl Left {
@@ -86,7 +88,7 @@ impl Left {
             content: Content::default(),
             gaps: Gaps::default(),
             kept: Vec::new(),
-            pruned: false,
+            gone: 0,
         }
     }
 
@@ -122,7 +124,7 @@ impl Left {
                 self.keep(index, stored, run.ok_or(CryptoError)?)?;
                 summary.name(&record);
             } else {
-                self.pruned = true;
+                self.gone += 1;
                 self.leave(Gap {
                     first: index,
                     level: 0,
