@@ -51,7 +51,7 @@ pub use facts::{
     KnownConnection, KnownSecret, KnownVersion, Lease, Living, Place, Places, ProjectPlaces,
 };
 pub use found::{Founding, found};
-pub use log::{LogQuery, LogReader, OutcomeFilter, RecordFilter};
+pub use log::{LogQuery, LogReader, OutcomeFilter, RecordFilter, TILE_WIDTH, Tile};
 pub use merging::Merger;
 pub use operation::{Access, Bearer, Caller, Cx, Operation};
 pub use pruning::{Cut, Pruner};

@@ -59,6 +59,8 @@ pub(super) struct Shared {
     pub(super) spool: super::spool::Spool,
     /// How many looks at the log may still open segments.
     pub(super) scans: Arc<Semaphore>,
+    /// What tiles of upper levels are made from.
+    pub(super) known_hashes: super::log::KnownHashes,
     /// The ledger's alone.
     pub(super) packer: Mutex<Packer>,
 }

@@ -134,6 +134,7 @@ pub async fn start(starting: Starting) -> Result<Door, StartError> {
         strangers: super::strangers::Strangers::default(),
         spool: super::spool::Spool::of(&state_dir).map_err(told)?,
         scans: Arc::new(tokio::sync::Semaphore::new(super::log::SCANS_MAX)),
+        known_hashes: super::log::KnownHashes::default(),
         packer: std::sync::Mutex::new(super::segments::Packer::new()),
     });
     let door = Arc::clone(&shared);

@@ -47,6 +47,7 @@ mod secrets;
 pub mod server;
 mod shares;
 mod source;
+mod tiles;
 pub mod tls;
 mod tokens;
 mod unread;

@@ -13,7 +13,9 @@ use super::once::Change;
 use super::open::{OPEN_ROUTES, OpenRoute};
 use crate::door::Access;
 use crate::model::Action;
-use crate::operations::audit::{BundleLog, ExportLog, ReadHeads, ReadRecords, ReadVerifierKey};
+use crate::operations::audit::{
+    BundleLog, ExportLog, ReadCheckpoint, ReadHeads, ReadRecords, ReadTile, ReadVerifierKey,
+};
 use crate::operations::connections::{
     DeleteConnection, ImportConnection, ListConnections, ReadAccessToken,
 };
@@ -74,6 +76,8 @@ pub static ROUTES: &[Route] = &[
     get::<BundleLog>            ("/audit/bundle"),
     get::<ReadHeads>            ("/audit/head"),
     get::<ReadVerifierKey>      ("/audit/key"),
+    get::<ReadCheckpoint>       ("/audit/streams/{stream}/checkpoint"),
+    get::<ReadTile>             ("/audit/streams/{stream}/tile/{*tile}"),
 ];
 
 /// One line of the table.

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::door::{Access, Cut, Cx, Decision, Operation, RecordFilter, View, anchors};
-use crate::model::{Action, Refusal, Resource};
+use crate::door::{Access, Cut, Cx, Decision, Head, Operation, RecordFilter, Tile, View, anchors};
+use crate::model::{Action, Refusal, Resource, StreamId};
 
 macro_rules! looks {
     ($($(#[$doc:meta])* $name:ident says $what:literal),+ $(,)?) => {$(
@@ -68,6 +68,70 @@ impl Operation for ReadRecords {
             decision.say("coffer.query", asked)
         })
     }
+}
+
+/// `GET /audit/streams/{stream}/checkpoint`
+pub struct ReadCheckpoint {
+    /// The stream.
+    pub stream: StreamId,
+}
+
+impl Operation for ReadCheckpoint {
+    const ACTION: Action = Action::Audit;
+    /// The signed note.
+    type Reply = String;
+
+    fn resource(&self) -> Resource<'_> {
+        Resource::AUDIT
+    }
+
+    async fn decide(&self, _: &Cx<'_>, view: &View) -> Result<Decision<String>, Refusal> {
+        let head = head_of(view, self.stream).await?;
+        Ok(Decision::new(head.note)
+            .say("coffer.audit", "checkpoint")
+            .say("coffer.stream", self.stream))
+    }
+}
+
+/// `GET /audit/streams/{stream}/tile/{tile}`
+pub struct ReadTile {
+    /// The stream.
+    pub stream: StreamId,
+    /// Which tile of its tree.
+    pub tile: Tile,
+}
+
+impl Operation for ReadTile {
+    const ACTION: Action = Action::Audit;
+    /// What was asked for: it is read when this record is durable.
+    type Reply = (StreamId, Tile);
+
+    fn resource(&self) -> Resource<'_> {
+        Resource::AUDIT
+    }
+
+    async fn decide(&self, _: &Cx<'_>, view: &View) -> Result<Decision<Self::Reply>, Refusal> {
+        let head = head_of(view, self.stream).await?;
+        if !self.tile.is_within(head.checkpoint.size) {
+            return Err(Refusal::NotFound);
+        }
+        let Tile {
+            level,
+            index,
+            width,
+        } = self.tile;
+        let level = level.map_or_else(|| "entries".to_owned(), |level| level.to_string());
+        Ok(Decision::new((self.stream, self.tile))
+            .say("coffer.audit", "tile")
+            .say("coffer.stream", self.stream)
+            .say("coffer.tile", format!("{level}/{index} {width}")))
+    }
+}
+
+async fn head_of(view: &View, stream: StreamId) -> Result<Head, Refusal> {
+    let heads = view.list_heads().await?;
+    let found = heads.into_iter().find(|head| head.stream == stream);
+    found.ok_or(Refusal::NotFound)
 }
 
 /// Records the heads of all streams in this node's own, so that none can vanish. Run by the system part `streams`.

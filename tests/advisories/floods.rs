@@ -106,7 +106,7 @@ both_engines! {
     async fn replay_h02_who_shows_no_token_has_no_body_read(v: TestVault) {
         let huge = "x".repeat(BODY_BYTES_MAX / 2);
         for row in ROWS {
-            let answer = v.call(row.method(), &row.path.replace("{token}", "x")).text(&huge).await;
+            let answer = v.call(row.method(), &row.path_with("x")).text(&huge).await;
             answer.is_problem(401, "token-missing");
         }
         // Announced, and never sent: the answer does not wait for it.

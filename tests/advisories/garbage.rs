@@ -65,9 +65,7 @@ async fn throw(v: &TestVault, numbers: &mut Numbers, token: &Token, at: usize) -
         1 if !row.body.is_empty() => nearly(numbers, row.body),
         _ => row.body.as_bytes().to_vec(),
     };
-    let mut path = row
-        .path
-        .replace("{token}", "00000000-0000-0000-0000-000000000000");
+    let mut path = row.path_with("00000000-0000-0000-0000-000000000000");
     let escaped = |numbers: &mut Numbers, length: usize| -> String {
         let bytes = garbage(numbers, length);
         bytes.iter().map(|byte| format!("%{byte:02x}")).collect()

@@ -90,7 +90,8 @@ both_engines! {
         let provider = Provider::start().await;
         v.post("/connections/payments/prod/grant", provider.grant().import(), &v.root).await.is(201);
         for row in ROWS.iter().filter(|row| row.method() == "GET") {
-            let path = row.path.replace("payments/aged", "payments/prod");
+            let stream = v.door().holder().stream.to_string();
+            let path = row.path.replace("payments/aged", "payments/prod").replace("{stream}", &stream);
             let answer = v.get(&path, &v.root).await.is(200).text();
             for token in [&token, &v.root] {
                 let digits = token.text.rsplit('_').nth(1).expect("digits");

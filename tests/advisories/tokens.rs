@@ -205,7 +205,7 @@ async fn replay_f11_a_token_passed_off_as_another_kind() {
     );
     unchanged!(v, {
         for (at, row) in ROWS.iter().enumerate() {
-            let path = row.path.replace("{token}", &child.id);
+            let path = row.path_with(&child.id);
             let call = v.call(row.method(), &path).by(&disguised[at % 3]);
             let answer = if row.body.is_empty() {
                 call.await

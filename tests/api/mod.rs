@@ -13,4 +13,5 @@ mod retention;
 mod rotations;
 mod secrets;
 mod status;
+mod tiles;
 mod tokens;

@@ -77,15 +77,18 @@ struct Fill {
     revoked: Token,
     /// The body that imports a grant.
     import: String,
+    /// The log's stream.
+    stream: String,
 }
 
 impl Fill {
     /// What no server looks at, because it asks who asks before.
     fn nothing() -> Self {
         let id = "00000000-0000-0000-0000-000000000000".to_owned();
-        let text = String::new();
+        let (text, stream) = (String::new(), id.clone());
         Self {
             revoked: Token { text, id },
+            stream,
             import: "{}".to_owned(),
         }
     }
@@ -121,7 +124,10 @@ async fn prepare(v: &TestVault, provider: &Provider) {
 
 /// Sends a row's request, showing this.
 async fn ask(client: &Client, row: &Row, fill: &Fill, shown: &Shown) -> Answer {
-    let path = row.path.replace("{token}", &fill.revoked.id);
+    let path = row
+        .path
+        .replace("{token}", &fill.revoked.id)
+        .replace("{stream}", &fill.stream);
     let call = client.call(row.method(), &path);
     let call = match shown {
         Shown::Nothing => call,
@@ -155,6 +161,7 @@ both_engines! {
             let fill = Fill {
                 revoked: v.token("read:payments/prod/read", Ttl::seconds(3600)).await,
                 import: provider.grant().import().to_string(),
+                stream: v.door().holder().stream.to_string(),
             };
             for column in COLUMNS {
                 cells.push((row, column, fill.clone(), column.shown(row, &shared, &v).await));
@@ -194,7 +201,7 @@ both_engines! {
 async fn every_route_answers_other_methods_with_its_own() {
     let v = TestVault::new(coffer::store::Engine::Sqlite).await;
     for row in ROWS {
-        let path = row.path.replace("{token}", "x");
+        let path = row.path_with("x");
         let answer = v.call(Method::OPTIONS, &path).await;
         let answer = answer.is_problem(405, "method-not-allowed");
         let allowed = answer.header("allow").expect("a list of methods");

@@ -22,7 +22,7 @@ pub enum Kind {
 pub struct Row {
     /// Method and pattern, as the table of routes has them.
     pub route: &'static str,
-    /// The path, `{token}` standing for the id of a token that may be revoked.
+    /// The path, `{token}` standing for the id of a token that may be revoked, `{stream}` for that of the log's stream.
     pub path: &'static str,
     /// The body; none when it is empty. `{import}` stands for a grant.
     pub body: &'static str,
@@ -41,6 +41,12 @@ impl Row {
     pub fn method(&self) -> Method {
         let (method, _) = self.route.split_once(' ').expect("a method and a pattern");
         method.parse().expect("a method")
+    }
+
+    /// The path with this token's id in it, and a stream that there is not.
+    pub fn path_with(&self, token: &str) -> String {
+        let path = self.path.replace("{token}", token);
+        path.replace("{stream}", "00000000-0000-0000-0000-000000000000")
     }
 
     /// The resource as far as the path says: it is all that a dead token's record knows, whose body is not read.
@@ -144,4 +150,6 @@ pub static ROWS: &[Row] = &[
     row("GET /audit/bundle",  "/audit/bundle",  "", Exact, ("audit", "sys/audit"), 200),
     row("GET /audit/head",    "/audit/head",    "", Exact, ("audit", "sys/audit"), 200),
     row("GET /audit/key",     "/audit/key",     "", Exact, ("audit", "sys/audit"), 200),
+    row("GET /audit/streams/{stream}/checkpoint",  "/audit/streams/{stream}/checkpoint",     "", Exact, ("audit", "sys/audit"), 200),
+    row("GET /audit/streams/{stream}/tile/{*tile}", "/audit/streams/{stream}/tile/0/000.p/1", "", Exact, ("audit", "sys/audit"), 200),
 ];

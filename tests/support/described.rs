@@ -51,13 +51,14 @@ pub fn check(method: &Method, path: &str, answer: &Answer) {
     }
 }
 
-/// The path of the document that this one is; a secret's path is all that is left.
+/// The path of the document that this one is; a secret's path, and a tile's, is all that is left.
 fn template(path: &str) -> Option<&'static Value> {
     let asked: Vec<&str> = path.split('/').collect();
     let paths = DOCUMENT["paths"].as_object().expect("paths");
     let fitting = paths.iter().filter(|(template, _)| {
         let parts: Vec<&str> = template.split('/').collect();
-        let rest = parts.last() == Some(&"{path}") && asked.len() > parts.len();
+        let takes_rest = matches!(parts.last(), Some(&("{path}" | "{tile}")));
+        let rest = takes_rest && asked.len() > parts.len();
         (asked.len() == parts.len() || rest)
             && parts
                 .iter()

@@ -26,6 +26,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::certificate::certificate;
 use super::client::{Client, Token};
+use super::eventually;
 use super::postgres;
 use super::records::Records;
 use super::scrape::Scrape;
@@ -271,7 +272,9 @@ impl Deref for TestVault {
 impl Ground {
     async fn store(&self) -> Store {
         let settings = postgres::settings(self.url.clone());
-        let store = Store::open(&settings).await.expect("the store opens");
+        // The parts of a door that was closed let go of the file when their tasks have ended.
+        let open = async || Store::open(&settings).await.ok();
+        let store = eventually("the store opens", open).await;
         store.migrate().await.expect("the store migrates");
         store
     }

@@ -6,6 +6,7 @@
 mod filter;
 mod query;
 mod reader;
+mod tiles;
 
 use std::sync::Arc;
 
@@ -15,6 +16,8 @@ use tokio::sync::OwnedSemaphorePermit;
 pub use filter::{OutcomeFilter, RecordFilter};
 pub use query::LogQuery;
 pub use reader::LogReader;
+pub(super) use tiles::KnownHashes;
+pub use tiles::{TILE_WIDTH, Tile};
 
 use super::shared::Shared;
 use super::view::STORE_LOST;

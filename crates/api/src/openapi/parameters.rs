@@ -11,6 +11,9 @@ const FIELD: &str = "^[A-Za-z_][A-Za-z0-9_.-]{0,127}$";
 pub(super) const REPLAYED: &str = "Idempotency-Replayed";
 const PART: &str = "[A-Za-z0-9_][A-Za-z0-9_.@:=~+-]{0,127}";
 
+const TILE: &str =
+    r"^([0-9]|[1-5][0-9]|6[0-3]|entries)/(x[0-9]{3}/)*[0-9]{3}(\.p/[1-9][0-9]{0,2})?$";
+
 /// A part of a path.
 pub(super) fn place(name: &str) -> Value {
     let (says, schema) = match name {
@@ -30,6 +33,14 @@ pub(super) fn place(name: &str) -> Value {
         "id" => (
             "A token's id.",
             json!({ "type": "string", "format": "uuid" }),
+        ),
+        "stream" => (
+            "A stream of the log, as `/audit/head` lists it.",
+            json!({ "type": "string", "format": "uuid" }),
+        ),
+        "tile" => (
+            "`LEVEL/INDEX` or `entries/INDEX`, with `.p/WIDTH` for a partial tile. Its slashes are sent as they are.",
+            json!({ "type": "string", "pattern": TILE }),
         ),
         other => panic!("{other} is no part of a path"),
     };

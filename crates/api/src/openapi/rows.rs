@@ -27,6 +27,8 @@ const ONE_CONDITION: &[&str] = &["if_version", "If-Match", "If-None-Match"];
 const PAGE: &[&str] = &["limit", "cursor"];
 const JSONL: &str = "application/jsonl";
 const BUNDLE: &str = "text/plain; charset=utf-8";
+const CHECKPOINT: &str = BUNDLE;
+const TILE: &str = "application/octet-stream";
 
 const MADE: &str = "It is made.";
 const GONE: &str = "It is gone.";
@@ -251,6 +253,10 @@ fn audit() -> Vec<Row> {
             .gives::<AuditHeads>(200, "The heads."),
         get("/audit/key", "readVerifierKey", "Gives the public key that heads are verified with.", ON_LOG)
             .gives::<AuditKey>(200, "The key."),
+        get("/audit/streams/{stream}/checkpoint", "readCheckpoint", "Gives the newest signed head of a stream, as C2SP tlog-tiles.", ON_LOG)
+            .gives_text(CHECKPOINT, "A C2SP checkpoint."),
+        get("/audit/streams/{stream}/tile/{*tile}", "readTile", "Gives a tile of a stream's tree, or a bundle of its entries, as C2SP tlog-tiles.", ON_LOG)
+            .gives_text(TILE, "Hashes of 32 bytes side by side; or entries, each behind its length in two bytes, big-endian."),
     ]
 }
 
