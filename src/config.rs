@@ -3,6 +3,7 @@
 //!
 //! Invariant: a configuration that parses is complete; nothing is looked up or made good later.
 
+mod audit;
 mod metrics;
 mod network;
 mod outbound;
@@ -18,6 +19,7 @@ use serde::Deserialize;
 
 use crate::model::Name;
 
+pub use audit::Durability;
 pub use network::Network;
 pub use outbound::{Exception, Outbound};
 
@@ -61,6 +63,8 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// Threads that run requests; as many as there are cores without.
     pub workers: Option<NonZeroUsize>,
+    /// What the record of a read survives.
+    pub durability: Durability,
 }
 
 /// The store.
@@ -231,6 +235,7 @@ impl Config {
             outbound: file.outbound.outbound(at)?,
             metrics: file.metrics.listen()?,
             workers,
+            durability: file.audit.durability,
         })
     }
 }
@@ -313,8 +318,8 @@ struct File {
     metrics: metrics::MetricsSection,
     #[serde(default)]
     runtime: RuntimeSection,
-    #[serde(default, rename = "audit")]
-    _audit: AuditSection,
+    #[serde(default)]
+    audit: audit::AuditSection,
 }
 
 #[derive(Default, Deserialize)]
@@ -369,19 +374,4 @@ impl SealSection {
 #[serde(deny_unknown_fields)]
 struct RuntimeSection {
     workers: Option<NonZeroUsize>,
-}
-
-/// Only what is durable before it is said; a weaker word is not known yet, and so refused.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AuditSection {
-    #[serde(default, rename = "durability")]
-    _durability: Durability,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Durability {
-    #[default]
-    Durable,
 }

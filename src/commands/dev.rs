@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 use clap::Args;
 use coffer::config::{
-    Config, Database, DatabaseUrl, Log, LogFormat, LogLevel, Outbound, READERS_DEFAULT, SealSource,
+    Config, Database, DatabaseUrl, Durability, Log, LogFormat, LogLevel, Outbound, READERS_DEFAULT,
+    SealSource,
 };
 use coffer::crypto::{Hardening, PlainToken};
 use coffer::door::{Credential, Door, Request};
@@ -218,6 +219,7 @@ impl DataDir {
             },
             metrics: None,
             workers: None,
+            durability: Durability::Durable,
         }
     }
 
