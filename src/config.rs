@@ -19,7 +19,7 @@ use serde::Deserialize;
 
 use crate::model::{Name, Ttl};
 
-pub use audit::RETENTION_DEFAULT;
+pub use audit::{Durability, RETENTION_DEFAULT};
 pub use network::Network;
 pub use outbound::{Exception, Outbound};
 
@@ -65,6 +65,8 @@ pub struct Config {
     pub workers: Option<NonZeroUsize>,
     /// How long records are kept whole; for ever without.
     pub retention: Option<Ttl>,
+    /// What the record of a read survives.
+    pub durability: Durability,
 }
 
 /// The store.
@@ -236,6 +238,7 @@ impl Config {
             metrics: file.metrics.listen()?,
             workers,
             retention: file.audit.retention()?,
+            durability: file.audit.durability,
         })
     }
 }

@@ -34,6 +34,8 @@ pub struct Plan<'a> {
     pub database: String,
     /// What it may call, in plain HTTP.
     pub outbound: Option<String>,
+    /// `audit.durability`.
+    pub durability: &'a str,
     /// Its name.
     pub name: &'static str,
     /// Cores of the run, and its place among them.
@@ -183,7 +185,10 @@ impl Plan<'_> {
              format = \"text\"\n\
              [runtime]\n\
              workers = 1\n\
+             [audit]\n\
+             durability = \"{durability}\"\n\
              {outbound}",
+            durability = self.durability,
             name = self.name,
             database = self.database,
             certificate = self.certificate.chain.display(),

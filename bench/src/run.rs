@@ -78,6 +78,9 @@ pub struct Options {
     /// Which stores.
     #[arg(long, value_delimiter = ',', default_values_t = [Engine::Sqlite, Engine::Postgresql], value_enum)]
     pub engines: Vec<Engine>,
+    /// What the record of a read survives on the servers.
+    #[arg(long, default_value = "durable", value_parser = ["durable", "process"])]
+    pub durability: String,
     /// Pin nothing to a core.
     #[arg(long)]
     pub no_pin: bool,
@@ -303,6 +306,7 @@ impl Run {
             certificate: &self.certificate,
             database,
             outbound: None,
+            durability: &self.options.durability,
             name,
             cores: self.cores,
             place,

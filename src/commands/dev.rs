@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use coffer::config::{
-    Config, Database, DatabaseUrl, Log, LogFormat, LogLevel, Outbound, READERS_DEFAULT,
+    Config, Database, DatabaseUrl, Durability, Log, LogFormat, LogLevel, Outbound, READERS_DEFAULT,
     RETENTION_DEFAULT, SealSource,
 };
 use coffer::crypto::{Hardening, PlainToken};
@@ -220,6 +220,7 @@ impl DataDir {
             metrics: None,
             workers: None,
             retention: Some(RETENTION_DEFAULT),
+            durability: Durability::Durable,
         }
     }
 

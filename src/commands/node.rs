@@ -120,6 +120,7 @@ impl Ground {
             metrics: self.metrics,
             state_dir: self.state_dir,
             node: config.node.clone(),
+            durability: config.durability,
             accept_rollback: accepted.rollback,
             accept_clock: accepted.clock,
         };

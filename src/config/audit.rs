@@ -1,6 +1,6 @@
-//! How the log is kept: what its records survive, and for how long they are whole.
+//! `[audit]`: what the record of a read survives, once the read is answered, and how long records are kept whole.
 //!
-//! Invariant: nothing is pruned sooner than a day after it was recorded.
+//! Invariant: a word that is not known is refused, never taken for another; nothing is pruned before it is a day old.
 
 use serde::Deserialize;
 
@@ -12,20 +12,35 @@ pub const RETENTION_DEFAULT: Ttl = Ttl::days(90);
 /// A hundred years; more is for ever.
 const RETENTION_DAYS_MAX: u64 = 36_500;
 
-/// `[audit]`, as it is written. Only what is durable before it is said: a weaker word is not known yet, and so refused.
+/// What the record of a decision without changes survives. A change survives a power cut with either word, and so do
+/// its record and every record before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// A power cut: each commit waits for the disk.
+    #[default]
+    Durable,
+    /// The end of the server's process, but neither a power cut nor a crash of the database.
+    Process,
+}
+
+impl Durability {
+    /// The word in the file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Durable => "durable",
+            Self::Process => "process",
+        }
+    }
+}
+
+/// `[audit]`, as it is written.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AuditSection {
-    #[serde(default, rename = "durability")]
-    _durability: Durability,
+    #[serde(default)]
+    pub(super) durability: Durability,
     retention: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Durability {
-    #[default]
-    Durable,
 }
 
 impl AuditSection {

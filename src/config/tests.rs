@@ -80,6 +80,7 @@ fn a_whole_file_is_taken() {
     );
     assert!(!config.outbound.loopback);
     assert_eq!(config.workers.map(NonZeroUsize::get), Some(2));
+    assert_eq!(config.durability, Durability::Durable);
     let metrics = config.metrics.expect("it is on");
     assert_eq!(metrics.to_string(), "127.0.0.1:9200");
 }
@@ -120,6 +121,20 @@ fn metrics_are_told_to_this_machine_alone() {
     assert!(
         said.contains("the key `metrics.listen` takes") && !said.contains("hunter2"),
         "{said}"
+    );
+}
+
+#[test]
+fn a_weaker_promise_takes_a_word() {
+    let config = parse(&WHOLE.replace("\"durable\"", "\"process\""), None);
+    assert_eq!(
+        config.expect("a configuration").durability,
+        Durability::Process
+    );
+    let silent = WHOLE.replace("durability = \"durable\"", "");
+    assert_eq!(
+        parse(&silent, None).expect("a configuration").durability,
+        Durability::Durable
     );
 }
 
@@ -167,8 +182,8 @@ fn mistakes_are_named() {
         ),
         (
             "\"durable\"",
-            "\"process\"",
-            "has a word in line 31 that is not `durable`",
+            "\"full\"",
+            "has a word in line 31 that is not `durable` or `process`",
         ),
         (
             "\"30d\"",

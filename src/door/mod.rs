@@ -1,7 +1,8 @@
 //! The one way in: authenticate, authorise, decide, record; for reads and writes, for people and the system alike.
 //! An operation decides over a view; the ledger makes the decision and its record true together, and only then is it said.
 //!
-//! Invariant: no reply and no refusal of a decision leaves before its record is durable under a signed head.
+//! Invariant: no reply and no refusal of a decision leaves before its record is stored under a signed head, as durably as
+//! the configuration says.
 
 mod admit;
 mod authenticate;
@@ -20,6 +21,7 @@ mod fingerprint;
 mod found;
 mod history;
 mod joining;
+mod kept;
 mod ledger;
 mod log;
 mod merging;

@@ -1,7 +1,7 @@
 //! What all parts of the door hold in common: the store, the keys, the cache, the history, the queue.
 //! It is given to views and to the ledger, and to nobody outside the door.
 //!
-//! Invariant: only the ledger and the merger of segments write; from here one can read.
+//! Invariant: only the ledger and the merger of segments write; from here one can read, and wait for the disk.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -19,6 +19,7 @@ use super::request::RequestId;
 use super::segments::Packer;
 use super::view::STORE_LOST;
 use crate::clock::Clock;
+use crate::config::Durability;
 use crate::crypto::Keyring;
 use crate::entropy::Entropy;
 use crate::metrics::Metrics;
@@ -37,6 +38,8 @@ pub(super) struct Shared {
     pub(super) boot: BootId,
     /// The last run that left this state directory.
     pub(super) before: Option<BootId>,
+    /// What the record of a read survives.
+    pub(super) durability: Durability,
     pub(super) clock: Arc<Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) metrics: Arc<Metrics>,

@@ -15,11 +15,13 @@ use super::claim::{Taken, claim};
 use super::documents::{self, Within};
 use super::history::History;
 use super::joining;
+use super::kept::Kept;
 use super::ledger::{Ledger, matter};
 use super::queue::Queue;
 use super::shared::Shared;
 use super::state_dir::StateDir;
 use crate::clock::Clock;
+use crate::config::Durability;
 use crate::crypto::Keyring;
 use crate::entropy::Entropy;
 use crate::metrics::Metrics;
@@ -61,6 +63,8 @@ pub struct Starting {
     pub state_dir: Arc<StateDir>,
     /// The node's name by configuration.
     pub node: Option<Name>,
+    /// What the record of a read survives.
+    pub durability: Durability,
     /// Go on although the database is older than what this node has acknowledged.
     pub accept_rollback: bool,
     /// Go on although the clock stands before the last record.
@@ -88,12 +92,12 @@ pub async fn start(starting: Starting) -> Result<Door, StartError> {
         Some(entry) => {
             state.keep_boot(boot).map_err(told)?;
             let taken = claim(&starting, &verifier, entry, before, boot).await?;
-            let stale = check_kept(&starting, &verifier, Some(&taken))?;
+            let stale = check_kept(&starting, &verifier, Some(&taken)).await?;
             let stale_clock = check_clock(&starting, taken.last)?;
             (Some(taken), stale, stale_clock)
         }
         None => {
-            let stale = check_kept(&starting, &verifier, None)?;
+            let stale = check_kept(&starting, &verifier, None).await?;
             state.keep_boot(boot).map_err(told)?;
             (None, stale, false)
         }
@@ -105,12 +109,19 @@ pub async fn start(starting: Starting) -> Result<Door, StartError> {
         entropy,
         metrics,
         state_dir,
+        durability,
         ..
     } = starting;
     let last = owned
         .as_ref()
         .map_or(Timestamp::from_micros(0), |taken| taken.last);
     let main = store.writer().await?;
+    let settings = store.durability().await?;
+    tracing::info!(
+        durability = durability.as_str(),
+        settings,
+        "the store's connections begin with these settings"
+    );
     let shared = Arc::new(Shared {
         store,
         keys,
@@ -118,6 +129,7 @@ pub async fn start(starting: Starting) -> Result<Door, StartError> {
         stream,
         boot,
         before,
+        durability,
         clock,
         entropy,
         metrics,
@@ -145,8 +157,13 @@ pub async fn start(starting: Starting) -> Result<Door, StartError> {
         }
         None => joining::found_stream(shared, &state_dir, main, &node).await?,
     };
-    if stale {
-        ledger.add_matter(matter(&ledger, "rollback-accepted", []));
+    match stale {
+        Stale::Not => {}
+        Stale::Accepted => ledger.add_matter(matter(&ledger, "rollback-accepted", [])),
+        Stale::ReadsLost(acknowledged, found) => ledger.say_lost(acknowledged, found),
+    }
+    if durability == Durability::Process {
+        ledger.add_matter(matter(&ledger, "durability-process", []));
     }
     if stale_clock {
         ledger.add_matter(matter(&ledger, "clock-accepted", []));
@@ -199,18 +216,29 @@ async fn read_cluster(starting: &Starting) -> Result<(Cluster, Stamp), StartErro
     Ok((cluster, found.at))
 }
 
-/// Whether the stream is older than the head this node has kept, or not there any more, and that was accepted.
-fn check_kept(
+/// How the stream stands to the head that this node has kept.
+enum Stale {
+    /// It holds at least that.
+    Not,
+    /// It is older, or not there any more, and that was accepted.
+    Accepted,
+    /// It lacks reads that did not wait for the disk, and nothing else: so many records were there, so many are.
+    ReadsLost(u64, u64),
+}
+
+/// Compares the stream with the head that this node has kept. What may be missing is what the run that kept it had not
+/// waited for, whatever the configuration says now.
+async fn check_kept(
     starting: &Starting,
     verifier: &VerifierKey,
     taken: Option<&Taken>,
-) -> Result<bool, StartError> {
-    let Some(note) = starting.state_dir.head().map_err(told)? else {
-        return Ok(false);
+) -> Result<Stale, StartError> {
+    let Some(Kept { head, synced }) = starting.state_dir.head().map_err(told)? else {
+        return Ok(Stale::Not);
     };
     // A kept head of another cluster says nothing about this one.
-    let Ok(kept) = open_note(&note, verifier) else {
-        return Ok(false);
+    let Ok(kept) = open_note(&head, verifier) else {
+        return Ok(Stale::Not);
     };
     // A stream that this node wrote and that is not its own in this database: it is from before the node joined.
     let same = taken.filter(|taken| kept.origin.stream.as_str() == taken.row.id.to_string());
@@ -219,10 +247,18 @@ fn check_kept(
             || (taken.tree.size() == kept.size && taken.tree.root() != kept.root)
     });
     if !behind {
-        return Ok(false);
+        return Ok(Stale::Not);
+    }
+    if let (Some(synced), Some(taken)) = (synced, same)
+        && taken.tree.size() < kept.size
+        && synced
+            .is_in(&taken.tree, &mut *starting.store.reader().await?)
+            .await?
+    {
+        return Ok(Stale::ReadsLost(kept.size, taken.tree.size()));
     }
     if starting.accept_rollback {
-        return Ok(true);
+        return Ok(Stale::Accepted);
     }
     Err(StartError(format!(
         "Rollback suspected: the database holds {} records of this node's log, which had {} when it was last seen; restore the newer database, or start with --accept-rollback to go on, which is recorded.",

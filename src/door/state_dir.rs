@@ -9,6 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use super::kept::Kept;
 use crate::model::{BootId, Name};
 
 /// The longest file in it, in bytes.
@@ -96,20 +97,22 @@ impl StateDir {
         self.write("boot", &boot.to_string())
     }
 
-    /// The last head that was kept: a signed note.
+    /// The last head that was kept.
     ///
     /// # Errors
-    /// The file cannot be read.
-    pub fn head(&self) -> io::Result<Option<String>> {
-        read_bounded(&self.path.join("head"))
+    /// The file cannot be read, or holds something else.
+    pub(super) fn head(&self) -> io::Result<Option<Kept>> {
+        let text = read_bounded(&self.path.join("head"))?;
+        text.map(|text| Kept::parse(&text).ok_or_else(|| not_ours("head")))
+            .transpose()
     }
 
     /// Keeps a head.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn keep_head(&self, note: &str) -> io::Result<()> {
-        self.write("head", note)
+    pub(super) fn keep_head(&self, kept: &Kept) -> io::Result<()> {
+        self.write("head", &kept.to_text())
     }
 
     /// A folder in it, made when it is absent, for nobody but the server's own user.
@@ -144,13 +147,7 @@ impl StateDir {
         let Some(text) = read_bounded(&self.path.join(name))? else {
             return Ok(None);
         };
-        let wrong = || {
-            io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("{name} was not written by coffer-server"),
-            )
-        };
-        text.parse().map(Some).map_err(|_| wrong())
+        text.parse().map(Some).map_err(|_| not_ours(name))
     }
 
     fn write(&self, name: &str, text: &str) -> io::Result<()> {
@@ -174,6 +171,13 @@ impl StateDir {
         fs::rename(&new, folder.join(name))?;
         File::open(folder)?.sync_all()
     }
+}
+
+fn not_ours(name: &str) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("{name} was not written by coffer-server"),
+    )
 }
 
 fn read_bounded(path: &Path) -> io::Result<Option<String>> {

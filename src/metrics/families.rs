@@ -200,6 +200,11 @@ impl Ledger {
                 ("deferred", &self.deferred),
             ],
         );
+        text.counter(
+            "coffer_log_lost_records",
+            "Records of reads that a database had lost when it came back.",
+        )
+        .is(self.lost.get());
         text.gauge(
             "coffer_log_head_records",
             "Records of this node's stream, by its last signed head.",

@@ -86,6 +86,8 @@ pub struct Ledger {
     pub sent_back_again: Counter,
     /// Decisions that were made under the lock.
     pub deferred: Counter,
+    /// Records of reads that a database had lost when it came back.
+    pub lost: Counter,
     /// Records of this node's stream, by its last signed head.
     pub head: Gauge,
 }
@@ -250,6 +252,7 @@ impl Default for Ledger {
             sent_back: Counter::default(),
             sent_back_again: Counter::default(),
             deferred: Counter::default(),
+            lost: Counter::default(),
             head: Gauge::default(),
         }
     }

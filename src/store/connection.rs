@@ -136,6 +136,17 @@ impl Connection {
         }
     }
 
+    /// Runs a text that is prepared anew each time: SQLite acts on a pragma while it prepares it, so that one which is
+    /// kept prepared does nothing any more.
+    pub(super) async fn run_anew(&mut self, text: &'static str) -> Result<(), StoreError> {
+        self.begin_statement()?;
+        let ran = on!(self, |conn| sqlx::raw_sql(text)
+            .execute(conn)
+            .await
+            .map(drop));
+        self.end_statement(ran)
+    }
+
     pub(super) async fn close(self) {
         // Best effort: the peer notices a closed socket as well.
         let _ = match self.conn {

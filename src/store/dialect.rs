@@ -24,7 +24,8 @@ impl Engine {
 
     /// Stores a batch without changes, if the world and the head stand where they should, and says what it saw.
     /// `$1` to `$11` as in [`STORE_BATCH`]; `$12`, `$13` the expected change and mark; `$14` how many notes;
-    /// `$15` 1 when it is enough that the expected change lies on the world's history.
+    /// `$15` 1 when it is enough that the expected change lies on the world's history; `$16` 1 when its commit need not
+    /// wait for the disk, which SQLite is told beforehand.
     pub(super) const fn store_reads(self) -> &'static str {
         match self {
             Self::Postgres => POSTGRES_STORE_READS,
@@ -69,6 +70,7 @@ impl Engine {
 
 // `FROM head`: a head that was fenced off returns nothing and stores no segment. All parts see the snapshot from
 // before, except that an UPDATE which waited looks at its row again: a claim that came in between fences it.
+// What `set_config` says holds for this transaction alone, which is this statement, and is looked at by its commit.
 // The notes are looked at only when the world moved: the planner makes the lateral condition a one-time filter.
 const POSTGRES_STORE_READS: &str = "
     WITH w AS MATERIALIZED (SELECT cluster, seq, mark, prev, schema FROM world WHERE id = 1),
@@ -86,7 +88,8 @@ const POSTGRES_STORE_READS: &str = "
         (SELECT COUNT(*) FROM stored),
         CASE WHEN w.seq = $12 AND w.mark = $13 THEN 1::BIGINT
             ELSE (SELECT COUNT(*) FROM note WHERE note.seq = $12 AND note.mark = $13) END,
-        n.seq, n.mark, n.nonce, n.refs
+        n.seq, n.mark, n.nonce, n.refs,
+        CASE WHEN $16 = 1 THEN set_config('synchronous_commit', 'off', true) END
     FROM w LEFT JOIN LATERAL (
         SELECT note.seq, note.mark, note.nonce, note.refs FROM note
         WHERE w.seq > $12 AND note.seq > $12 ORDER BY note.seq LIMIT $14 + 0

@@ -1,7 +1,7 @@
 //! The only place SQL lives: one text for SQLite and PostgreSQL, each beside the function that runs it.
 //! A store hands out readers, which see one state, and writers, with which the ledger makes a batch true.
 //!
-//! Invariant: only the ledger and `init` write, and what a commit acknowledged is durable.
+//! Invariant: only the ledger and `init` write, and a commit is durable unless a batch of reads asked for less.
 
 mod connection;
 mod dialect;

@@ -1,7 +1,8 @@
 //! A connection to the SQLite file, and the lock file that keeps a second process out.
 //! Nothing but SQLite opens the database file once it is open: closing it elsewhere would drop SQLite's own locks.
 //!
-//! Invariant: what acknowledges a commit has synced it (WAL, `synchronous = FULL`), and nobody else can read the files.
+//! Invariant: every connection begins with commits that wait for the disk (WAL, `synchronous = FULL`), and nobody else can read
+//! the files.
 
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io::ErrorKind;

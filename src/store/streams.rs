@@ -24,6 +24,8 @@ pub(super) const CLAIM: &str = "
     WHERE id = $1 AND (epoch = $2 OR owner = $3)
     RETURNING id, owner, epoch, beat, size, frontier, head";
 
+pub(super) const BEAT: &str = "UPDATE stream SET beat = beat + 1 WHERE id = $1";
+
 impl Connection {
     /// All streams as of one moment.
     pub async fn list_streams(&mut self) -> Result<Vec<StreamRow>, StoreError> {
@@ -46,6 +48,11 @@ impl Connection {
             row.head.as_str()
         )?;
         Ok(())
+    }
+
+    /// Counts a beat of a stream; whether there is such a one.
+    pub(super) async fn update_beat(&mut self, id: StreamId) -> Result<bool, StoreError> {
+        Ok(run!(self, BEAT, &id.as_bytes()[..])? == 1)
     }
 
     pub(super) async fn update_owner(

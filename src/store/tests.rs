@@ -18,6 +18,7 @@ use super::{
     Batch, Connection, DatabaseSettings, DatabaseUrl, Engine, NewHead, Role, SCHEMA, Stamp, Store,
     Writer,
 };
+use crate::config::Durability;
 use crate::model::{
     BootId, Changes, ClusterId, DocumentKind, DocumentRow, EnvironmentId, KeyKind, KeyRow, Ref,
     SecretId, SegmentRow, StreamId, StreamRow, Timestamp, VersionId, VersionRow, WorldRow,

@@ -3,6 +3,7 @@
 //!
 //! Invariant: no segment without its head, no head without its segment, and both only in the epoch that the caller owns.
 
+use crate::config::Durability;
 use crate::fault::point;
 use crate::model::{BootId, Changes, SegmentRow, StreamId, StreamRow, WorldRow};
 
@@ -14,6 +15,8 @@ use super::{Connection, Engine, StoreError};
 /// A connection that writes.
 pub struct Writer {
     connection: Connection,
+    /// Whether SQLite's next commit waits for the disk. PostgreSQL's do, but for a statement that says otherwise of itself.
+    waits: bool,
 }
 
 /// A batch's records and the head that covers them.
@@ -70,7 +73,10 @@ pub struct ReadOutcome {
 
 impl Writer {
     pub(super) const fn new(connection: Connection) -> Self {
-        Self { connection }
+        Self {
+            connection,
+            waits: true,
+        }
     }
 
     /// Whether it may be used again.
@@ -79,14 +85,17 @@ impl Writer {
     }
 
     /// Stores a batch without changes if the world still stands at `at` and the stream is ours; one statement that
-    /// says what it saw, and is its own commit.
+    /// says what it saw, and is its own commit. It is the only one that may leave the disk for later.
     pub async fn store_reads(
         &mut self,
         batch: &Batch<'_>,
         at: &Stamp,
         look: Look,
         notes_max: u32,
+        durability: Durability,
     ) -> Result<ReadOutcome, StoreError> {
+        let waits = durability == Durability::Durable;
+        self.set_waits(waits).await?;
         self.pass("before head")?;
         self.pass("in commit")?;
         let text = self.engine().store_reads();
@@ -108,7 +117,8 @@ impl Writer {
             stored(at.seq),
             &at.mark[..],
             i64::from(notes_max) + 1,
-            i64::from(look == Look::Linked)
+            i64::from(look == Look::Linked),
+            i64::from(!waits)
         )?;
         self.pass("after commit")?;
         self.pass("commit reported failed")?;
@@ -144,12 +154,14 @@ impl Writer {
         epoch: u64,
         owner: BootId,
     ) -> Result<Option<StreamRow>, StoreError> {
+        self.set_waits(true).await?;
         self.connection.update_owner(stream, epoch, owner).await
     }
 
     /// Opens a transaction and takes the world; the row is as it was before. [`StoreError::LockWait`] leaves the
     /// writer as it was.
     pub async fn lock(&mut self) -> Result<WorldRow, StoreError> {
+        self.set_waits(true).await?;
         let rows = match self.engine() {
             Engine::Sqlite => {
                 let rows = rows!(&mut self.connection, world::Columns, SQLITE_LOCK)?;
@@ -261,6 +273,13 @@ impl Writer {
         self.connection.delete_notes_below(below_seq).await
     }
 
+    /// Brings whatever this database committed before to the disk, by a commit that waits for it: both write-ahead logs
+    /// are synced from the front. False when the stream is not there.
+    pub async fn sync(&mut self, stream: StreamId) -> Result<bool, StoreError> {
+        self.set_waits(true).await?;
+        self.connection.update_beat(stream).await
+    }
+
     /// Commits. Let it run to its end: a future that is dropped looks like a rollback and is not.
     pub async fn commit(&mut self) -> Result<(), StoreError> {
         self.pass("in commit")?;
@@ -289,6 +308,7 @@ impl Writer {
 
     /// Opens a transaction without taking the world, to found one.
     pub(super) async fn begin(&mut self) -> Result<(), StoreError> {
+        self.set_waits(true).await?;
         let begin = self.engine().begin();
         run!(&mut self.connection, begin)?;
         self.connection.open = true;
@@ -297,6 +317,16 @@ impl Writer {
 
     const fn engine(&self) -> Engine {
         self.connection.engine()
+    }
+
+    /// Outside of any transaction.
+    async fn set_waits(&mut self, waits: bool) -> Result<(), StoreError> {
+        if self.waits != waits && self.engine() == Engine::Sqlite {
+            let text = if waits { SQLITE_WAIT } else { SQLITE_WAIT_NOT };
+            self.connection.run_anew(text).await?;
+        }
+        self.waits = waits;
+        Ok(())
     }
 
     /// A failpoint; one that fails spends the writer, as a lost connection does.
@@ -357,3 +387,6 @@ fn outcome(
 pub(super) const SQLITE_LOCK: &str = "
     BEGIN IMMEDIATE;
     UPDATE world SET seq = seq + 1 WHERE id = 1 RETURNING cluster, seq - 1, mark, prev, schema";
+
+const SQLITE_WAIT: &str = "PRAGMA synchronous = FULL";
+const SQLITE_WAIT_NOT: &str = "PRAGMA synchronous = NORMAL";

@@ -11,3 +11,4 @@ pub mod load;
 mod merging;
 mod once;
 mod unrecorded;
+mod unsynced;

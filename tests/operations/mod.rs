@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use zeroize::Zeroizing;
 
 use coffer::clock::Clock;
+use coffer::config::Durability;
 use coffer::crypto::{Keyring, PlainToken, RootKey};
 use coffer::door::{
     Credential, Door, Founding, Operation, RecordFilter, Request, Starting, StateDir, check, found,
@@ -93,6 +94,7 @@ impl Vault {
             metrics: Arc::default(),
             state_dir: Arc::new(state),
             node: None,
+            durability: Durability::Durable,
             accept_rollback: false,
             accept_clock: false,
         };

@@ -41,6 +41,9 @@ macro_rules! on_both {
 }
 pub(crate) use on_both;
 
+/// Reads do not wait for the disk.
+pub const PROCESS: &str = "[audit]\ndurability = \"process\"\n";
+
 const SERVER: &str = env!("CARGO_BIN_EXE_coffer-server");
 
 /// A founded cluster: a database, a root key, and a folder for each node.
@@ -66,6 +69,8 @@ pub struct Start<'a> {
     pub state: Option<&'a str>,
     /// Further arguments of `serve`.
     pub args: &'a [&'a str],
+    /// Further lines of its configuration.
+    pub config: &'a str,
     /// Further variables.
     pub env: &'a [(&'a str, &'a str)],
 }
@@ -303,7 +308,8 @@ impl Cluster {
             "listen = \"127.0.0.1:0\"\nnode = \"{node}\"\nstate_dir = \"{state}.state\"\n\
              [database]\nurl = \"{url}\"\n[tls]\ncertificate = \"certificate.pem\"\nkey = \"key.pem\"\n\
              [seal]\nkind = \"file\"\nfile = \"root.key\"\n[log]\nformat = \"json\"\n\
-             [outbound]\nallow = [\"127.0.0.0/8\"]\n[metrics]\nlisten = \"127.0.0.1:0\"\n"
+             [outbound]\nallow = [\"127.0.0.0/8\"]\n[metrics]\nlisten = \"127.0.0.1:0\"\n{more}",
+            more = start.config
         );
         replace(&config, &text);
         config

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use coffer::clock::Clock;
 use coffer::config;
+use coffer::config::Durability;
 use coffer::crypto::{Keyring, RootKey};
 use coffer::door::{self, Door, Founding, Starting, StateDir};
 use coffer::entropy::SystemEntropy;
@@ -326,6 +327,7 @@ impl Ground {
             metrics: Arc::clone(&metrics),
             state_dir: self.state_dir(),
             node: Some("story".parse().expect("a name")),
+            durability: Durability::Durable,
             accept_rollback: false,
             accept_clock: false,
         };

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use coffer::clock::Clock;
+use coffer::config::Durability;
 use coffer::crypto::{Keyring, RootPlace};
 use coffer::door::{self, Door, Founding, Starting, StateDir};
 use coffer::entropy::SystemEntropy;
@@ -172,6 +173,7 @@ impl Ground {
             metrics: Arc::default(),
             state_dir: Arc::new(state_dir),
             node: Some(node.parse().expect("a name")),
+            durability: Durability::Durable,
             accept_rollback: false,
             accept_clock: false,
         };

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::seen::{Done, Seen};
 use super::{Chance, replay, rounds};
 use crate::support::client::{Answer, Client, Token};
-use crate::support::cluster::{Cluster, Start};
+use crate::support::cluster::{Cluster, PROCESS, Start};
 use crate::support::eventually;
 use crate::support::postgres::Server;
 use crate::support::proxy::{Mode, Proxy};
@@ -172,13 +172,14 @@ async fn restart(url: &str) {
 }
 
 /// What was wrong in a round of it.
-async fn round(chance: &mut Chance, points: &str, troubled: bool) -> Vec<String> {
+async fn round(chance: &mut Chance, (points, config): (&str, &str), troubled: bool) -> Vec<String> {
     let server = Server::start(false);
     let cluster = Cluster::on(server.url.clone()).await;
     let (first, one) = Proxy::before(&server.url).await;
     let (second, other) = Proxy::before(&server.url).await;
     let start = |url| Start {
         points,
+        config,
         url: Some(url),
         ..Start::default()
     };
@@ -221,18 +222,28 @@ async fn round(chance: &mut Chance, points: &str, troubled: bool) -> Vec<String>
 async fn a_history_has_one_order() {
     let mut chance = Chance::new("a history has one order");
     for _ in 0..rounds(1) {
-        let wrong = round(&mut chance, "", true).await;
+        let wrong = round(&mut chance, ("", ""), true).await;
         assert!(wrong.is_empty(), "{wrong:#?}");
     }
 }
 
-/// The test above would see them.
+/// What was written is never lost, and what was read is right, also where the records of reads may be lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_has_one_order_while_reads_do_not_wait() {
+    let mut chance = Chance::new("a history has one order while reads do not wait");
+    for _ in 0..rounds(1) {
+        let wrong = round(&mut chance, ("", PROCESS), true).await;
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+}
+
+/// The tests above would see them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn planted_faults_are_found_in_a_history() {
     let mut chance = Chance::new("planted faults are found");
     let fault = "cache filled in the wrong order=plant";
     for _ in 0..5 {
-        if !round(&mut chance, fault, false).await.is_empty() {
+        if !round(&mut chance, (fault, ""), false).await.is_empty() {
             return;
         }
     }

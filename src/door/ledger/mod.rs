@@ -5,9 +5,11 @@
 
 mod commands;
 mod follow;
+mod keeping;
 mod next;
 mod reads;
 mod recover;
+mod unsynced;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,6 +19,7 @@ use coffer_audit_log::Frontier;
 use tokio::task::JoinHandle;
 
 use super::draft::{Command, Draft, Outcome};
+use super::kept::Kept;
 use super::shared::Shared;
 use super::state_dir::StateDir;
 use crate::fault;
@@ -25,6 +28,7 @@ use crate::store::{Engine, StoreError, Writer};
 pub(super) use commands::NOTES_KEPT;
 pub(super) use follow::matter;
 use next::Next;
+use unsynced::Unsynced;
 
 /// Turns of the runtime that the ledger gives others to join a batch.
 const YIELDS_MAX: u32 = 4;
@@ -32,8 +36,6 @@ const YIELDS_MAX: u32 = 4;
 const PROBE_EVERY: Duration = Duration::from_secs(2);
 /// How long a batch of unknown outcome waits for the store before its clients are told so.
 const HOLD: Duration = Duration::from_secs(5);
-/// From one keeping of the head to the next.
-const KEEP_EVERY: Duration = Duration::from_secs(1);
 /// Between two tries to reach a lost store.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
 
@@ -66,8 +68,10 @@ pub(super) struct Ledger {
     last: Timestamp,
     /// What the node itself has to say in its next batch.
     matters: Vec<Draft>,
+    /// What of the stream is not on the disk yet.
+    unsynced: Unsynced,
     /// When a head was last kept, and which.
-    kept: (std::time::Instant, String),
+    kept: (std::time::Instant, Option<Kept>),
     keeping: Option<JoinHandle<()>>,
     /// The last batch failed: the next commands go one by one.
     one_by_one: bool,
@@ -100,7 +104,8 @@ impl Ledger {
     ) -> Self {
         shared.mark_well();
         shared.metrics.ledger.head.set(tree.size());
-        let kept = (shared.clock.monotonic(), String::new());
+        let now = shared.clock.monotonic();
+        let unsynced = Unsynced::none((tree.size(), tree.root()), now);
         Self {
             shared,
             state_dir,
@@ -111,7 +116,8 @@ impl Ledger {
             head,
             last,
             matters: Vec::new(),
-            kept,
+            unsynced,
+            kept: (now, None),
             keeping: None,
             one_by_one: false,
             pending: None,
@@ -304,6 +310,9 @@ impl Ledger {
         {
             Ok(Some(world)) => {
                 check_schema(&world)?;
+                if !self.sync().await {
+                    return self.recover_quietly().await;
+                }
                 self.shared.mark_well();
                 self.keep_head_sometimes();
                 let at = self.shared.history.at();
@@ -329,33 +338,6 @@ impl Ledger {
         let (commands, tell) = self.shared.queue.take_commands().split();
         let counted = &self.shared.metrics.ledger.changes;
         tell.answer(vec![outcome; commands.len()], counted);
-    }
-
-    /// Keeps the head outside of the database, so that an older database is noticed; at most once a second, and
-    /// beside the ledger, which must not wait for a disk of its own.
-    fn keep_head_sometimes(&mut self) {
-        let now = self.shared.clock.monotonic();
-        let idle = self.keeping.as_ref().is_none_or(JoinHandle::is_finished);
-        if idle && self.kept.1 != self.head && now.duration_since(self.kept.0) >= KEEP_EVERY {
-            self.kept = (now, self.head.clone());
-            let (state_dir, head) = (Arc::clone(&self.state_dir), self.head.clone());
-            self.keeping = Some(tokio::task::spawn_blocking(move || keep(&state_dir, &head)));
-        }
-    }
-
-    async fn keep_last_head(&mut self) {
-        if let Some(keeping) = self.keeping.take() {
-            keeping
-                .await
-                .expect("keeping a head neither panics nor is aborted");
-        }
-        keep(&self.state_dir, &self.head);
-    }
-}
-
-fn keep(state_dir: &StateDir, head: &str) {
-    if let Err(error) = state_dir.keep_head(head) {
-        tracing::warn!(%error, "the last head could not be kept in the state directory");
     }
 }
 

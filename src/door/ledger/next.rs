@@ -9,6 +9,8 @@ use std::sync::Arc;
 use coffer_audit_log::{Checkpoint, Frontier, signed_note};
 
 use super::Ledger;
+use super::unsynced::{Place, Unsynced};
+use crate::config::Durability;
 use crate::crypto::CryptoError;
 use crate::door::cache::Entry;
 use crate::door::draft::Draft;
@@ -22,6 +24,7 @@ use crate::store::{Batch, NewHead, Stamp};
 pub(in crate::door) struct Next {
     pub(super) before: u64,
     pub(super) tree: Frontier,
+    pub(super) place: Place,
     pub(super) frontier: Vec<u8>,
     pub(in crate::door) head: String,
     pub(super) last: Timestamp,
@@ -30,6 +33,8 @@ pub(in crate::door) struct Next {
     pub(super) change: Option<(Stamp, Box<[Ref]>)>,
     /// What is then known, each once.
     pub(super) learned: HashMap<Ref, Fact>,
+    /// Whether its commit waits for the disk.
+    pub(super) durability: Durability,
     /// Drafts whose record is past its limits, by position among those given.
     pub(super) unfit: Vec<usize>,
 }
@@ -64,12 +69,14 @@ impl Next {
         Ok(Self {
             before: tree.size(),
             frontier: tree_after.to_bytes(),
+            place: (checkpoint.size, checkpoint.root),
             tree: tree_after,
             head: signed_note(&text, key.name(), key.id(), &signature),
             last,
             segment: gathering.seal(&shared.keys, entropy, seq, &mut shared.packer())?,
             change: None,
             learned: HashMap::new(),
+            durability: Durability::Durable,
             unfit,
         })
     }
@@ -104,6 +111,12 @@ impl Ledger {
         self.tree = next.tree;
         self.head = next.head;
         self.last = next.last;
+        match next.durability {
+            Durability::Durable => {
+                self.unsynced = Unsynced::none(next.place, self.shared.clock.monotonic());
+            }
+            Durability::Process => self.unsynced.add(next.place),
+        }
         self.matters.clear();
         self.shared
             .last_us

@@ -74,16 +74,18 @@ impl Ledger {
     /// Sends one statement; a batch that the head refused is trouble, one that the world refused is not.
     async fn send(
         &mut self,
-        next: Next,
+        mut next: Next,
         at: &Stamp,
         look: Look,
     ) -> Result<(ReadOutcome, Next), Trouble> {
+        next.durability = self.durability();
+        let batch = next.batch(self.epoch);
         let Some(main) = self.main.as_mut() else {
             return Err(Trouble::Unstored(StoreError::Lost));
         };
         let began = self.shared.clock.monotonic();
         let told = main
-            .store_reads(&next.batch(self.epoch), at, look, notes_max())
+            .store_reads(&batch, at, look, notes_max(), next.durability)
             .await;
         match told {
             Ok(told) if told.fenced => Err(Trouble::Fenced(Some(Box::new(next)))),

@@ -4,12 +4,15 @@
 //! Invariant: a draft is called stored only if its own records are found in the stream.
 
 use super::{Fenced, HOLD, Ledger, Locking, Next, RETRY_AFTER, Trouble, check_schema};
+use crate::config::Durability;
 use crate::door::draft::Outcome;
 use crate::door::segments::Opened;
 use crate::model::StreamRow;
 use crate::store::{Connection, Stamp, StoreError, Writer};
 
 const RECORDS_GONE: &str = "the head of its audit stream stands and the records below it are gone: the database was altered";
+
+const ELSEWHERE: &str = "its audit stream is not where it left it: an older database may have been restored; start it again to be told more";
 
 /// What the claim told.
 enum Claimed {
@@ -134,7 +137,9 @@ impl Ledger {
     async fn resume(&mut self, row: &StreamRow, mut writer: Writer) -> Result<(), Fenced> {
         self.epoch = row.epoch;
         match self.pending.take() {
-            Some(next) if next.head == row.head => {
+            Some(mut next) if next.head == row.head => {
+                // The claim waited for the disk, and for all before it.
+                next.durability = Durability::Durable;
                 // The head moves only with its segment; whoever took that away must not have it told as stored.
                 match self.is_stored(writer.within(), &next).await {
                     Some(true) => {
@@ -148,12 +153,18 @@ impl Ledger {
                     }
                 }
             }
-            _ if row.head == self.head => self.told = Some(Outcome::Again),
-            _ => {
-                return Err(Fenced(
-                    "its audit stream is not where it left it: an older database may have been restored; start it again to be told more",
-                ));
+            _ if row.head == self.head => {
+                self.told = Some(Outcome::Again);
+                self.mark_synced();
             }
+            _ => match self.take_up(row, &mut writer).await {
+                Ok(true) => self.told = Some(Outcome::Again),
+                Ok(false) => return Err(Fenced(ELSEWHERE)),
+                Err(error) => {
+                    tracing::warn!(%error, "the store was lost again");
+                    return Ok(());
+                }
+            },
         }
         match writer.within().find_world().await {
             Ok(Some(world)) => {

@@ -22,6 +22,7 @@ pub use tiles::{TILE_WIDTH, Tile};
 use super::shared::Shared;
 use super::view::STORE_LOST;
 use super::{Door, Head};
+use crate::config::Durability;
 use crate::model::{Refusal, SegmentRow, StreamId};
 
 /// Segments looked for at a time.
@@ -32,13 +33,15 @@ const RECORDS_AT_ONCE: u64 = 8_192;
 pub(super) const SCANS_MAX: usize = 2;
 
 impl Door {
-    /// The heads of all streams, as one statement sees them: for a look at the log whose own record is durable.
+    /// The heads of all streams, as one statement sees them: for a look at the log whose own record is stored. What they
+    /// cover is on the disk before anybody is shown it.
     ///
     /// # Errors
     /// The store does not answer, or a head was not signed by this cluster.
     pub async fn heads(&self) -> Result<Vec<Head>, Refusal> {
         let rows = self.shared.reader().await?.list_streams().await;
         let rows = rows.map_err(|_| Refusal::Unavailable(STORE_LOST))?;
+        self.shared.sync().await?;
         rows.into_iter()
             .map(|row| self.shared.open_head(row))
             .collect()
@@ -84,6 +87,22 @@ impl Door {
 }
 
 impl Shared {
+    /// Brings what is stored to the disk, where reads have not done so: a head that left is not lost by a power cut, and
+    /// none of its indexes is used again. On PostgreSQL this holds for what other nodes stored, too.
+    async fn sync(&self) -> Result<(), Refusal> {
+        if self.durability == Durability::Durable {
+            return Ok(());
+        }
+        let synced = async {
+            let mut writer = self.store.writer().await?;
+            let synced = writer.sync(self.stream).await;
+            writer.close().await;
+            synced
+        };
+        let synced = synced.await.is_ok_and(|there| there);
+        synced.then_some(()).ok_or(Refusal::Unavailable(STORE_LOST))
+    }
+
     /// The segments that hold records at `from` and after: as many as are opened at once, at least one.
     pub(super) async fn segments_from(
         &self,

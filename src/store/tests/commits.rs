@@ -31,7 +31,7 @@ both_engines! {
     async fn a_batch_of_reads_is_stored_where_the_world_stands(trial: Trial) {
         let mut writer = trial.writer().await;
         let segment = segment(1, 3);
-        let outcome = writer.store_reads(&batch(1, &segment), &at(1), Look::Unmoved, 9).await.unwrap();
+        let outcome = writer.store_reads(&batch(1, &segment), &at(1), Look::Unmoved, 9, Durability::Durable).await.unwrap();
         assert!(outcome.stored && outcome.linked && !outcome.fenced && !outcome.truncated);
         assert_eq!((outcome.world, outcome.notes.len()), (world(1), 0));
         assert_eq!(trial.segments().await, [(0, 1), (1, 3)]);
@@ -40,7 +40,7 @@ both_engines! {
             StreamRow { id: STREAM, owner: BOOT, epoch: 1, beat: 1, size: 4, frontier: vec![8; 40], head: "next".into() };
         assert_eq!(streams, [expected]);
         // Sent once more, the size is not what it was.
-        let outcome = writer.store_reads(&batch(1, &segment), &at(1), Look::Unmoved, 9).await.unwrap();
+        let outcome = writer.store_reads(&batch(1, &segment), &at(1), Look::Unmoved, 9, Durability::Durable).await.unwrap();
         assert!(!outcome.stored && outcome.fenced);
         assert_eq!(trial.segments().await, [(0, 1), (1, 3)]);
     }
@@ -51,18 +51,18 @@ both_engines! {
         }
         let mut writer = trial.writer().await;
         let segment = segment(4, 2);
-        let outcome = writer.store_reads(&batch(4, &segment), &at(2), Look::Unmoved, 9).await.unwrap();
+        let outcome = writer.store_reads(&batch(4, &segment), &at(2), Look::Unmoved, 9, Durability::Durable).await.unwrap();
         assert!(!outcome.stored && outcome.linked && !outcome.fenced && !outcome.truncated);
         assert_eq!((outcome.world, outcome.notes), (world(4), vec![note(3), note(4)]));
-        let cut = writer.store_reads(&batch(4, &segment), &at(2), Look::Unmoved, 1).await.unwrap();
+        let cut = writer.store_reads(&batch(4, &segment), &at(2), Look::Unmoved, 1, Durability::Durable).await.unwrap();
         assert_eq!((cut.truncated, cut.notes), (true, vec![note(3)]));
         // Another history with the same numbers, and one that is ahead of ours.
         for at in [Stamp { seq: 3, mark: mark(8) }, Stamp { seq: 9, mark: mark(9) }, Stamp { seq: 4, mark: mark(8) }] {
-            let other = writer.store_reads(&batch(4, &segment), &at, Look::Unmoved, 9).await.unwrap();
+            let other = writer.store_reads(&batch(4, &segment), &at, Look::Unmoved, 9, Durability::Durable).await.unwrap();
             assert!(!other.stored && !other.linked && !other.fenced, "{other:?}");
         }
         assert_eq!(trial.segments().await.len(), 4);
-        assert!(writer.store_reads(&batch(4, &segment), &at(4), Look::Unmoved, 9).await.unwrap().stored);
+        assert!(writer.store_reads(&batch(4, &segment), &at(4), Look::Unmoved, 9, Durability::Durable).await.unwrap().stored);
     }
 
     async fn a_claim_fences_reads_and_changes(trial: Trial) {
@@ -75,7 +75,7 @@ both_engines! {
         assert_eq!(writer.claim(STREAM, 1, other).await.unwrap().unwrap().epoch, 3, "by its owner, whatever the epoch");
 
         let segment = segment(1, 1);
-        let outcome = writer.store_reads(&batch(1, &segment), &at(1), Look::Unmoved, 9).await.unwrap();
+        let outcome = writer.store_reads(&batch(1, &segment), &at(1), Look::Unmoved, 9, Durability::Durable).await.unwrap();
         assert!(outcome.fenced && !outcome.stored);
         writer.lock().await.unwrap();
         writer.write(&Changes { documents: vec![document(Secret, 1, "a")], ..Changes::default() }).await.unwrap();

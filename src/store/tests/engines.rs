@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::DocumentKind::Secret;
+use crate::store::connection::rows;
 use crate::store::{LOCK_WAIT_MS, Look, StoreError};
 
 /// A session of this database waits for another one.
@@ -46,7 +47,13 @@ async fn who_waited_for_the_lock_sees_the_notes_in_its_next_statement() {
         trial
             .writer()
             .await
-            .store_reads(&batch(1, &reads), &at(1), Look::Unmoved, 9)
+            .store_reads(
+                &batch(1, &reads),
+                &at(1),
+                Look::Unmoved,
+                9,
+                Durability::Durable
+            )
             .await
             .unwrap()
             .stored
@@ -94,7 +101,13 @@ async fn a_claim_that_comes_between_fences_a_waiting_batch_of_reads() {
     let waiting = tokio::spawn(async move {
         let segment = segment(1, 1);
         writer
-            .store_reads(&batch(1, &segment), &at(1), Look::Unmoved, 9)
+            .store_reads(
+                &batch(1, &segment),
+                &at(1),
+                Look::Unmoved,
+                9,
+                Durability::Durable,
+            )
             .await
             .unwrap()
     });
@@ -228,6 +241,47 @@ async fn a_sqlite_file_is_one_process_s_own() {
     assert!(written.is_err(), "a reader only reads");
 }
 
+/// How the connection's next commit goes to the disk, asked anew each time.
+async fn waits(writer: &mut Writer) -> bool {
+    let text = writer.within().engine().durability();
+    let rows = async { rows!(writer.within(), (String,), text) };
+    let (said,) = rows.await.unwrap().remove(0);
+    said.contains("synchronous=full") || said.contains("synchronous_commit=on")
+}
+
+/// Stores reads that do not wait.
+async fn store(writer: &mut Writer, batch: &Batch<'_>) -> bool {
+    let at = at(1);
+    let stored = writer.store_reads(batch, &at, Look::Unmoved, 9, Durability::Process);
+    stored.await.unwrap().stored
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_reads_go_on_without_the_disk() {
+    let mut trials = vec![Trial::founded(Engine::Sqlite).await];
+    trials.extend(postgres().await);
+    for trial in trials {
+        let mut writer = trial.writer().await;
+        // Whatever is kept prepared: each word holds the second time as well.
+        for size in [1, 2] {
+            let segment = segment(size, 1);
+            assert!(store(&mut writer, &batch(size, &segment)).await);
+            // PostgreSQL was told for that one statement, and forgets it with its end.
+            let lasting = trial.store.engine() == Engine::Sqlite;
+            assert_eq!(waits(&mut writer).await, !lasting);
+            writer.lock().await.unwrap();
+            assert!(waits(&mut writer).await);
+            writer.rollback().await.unwrap();
+        }
+        let segment = segment(3, 1);
+        assert!(store(&mut writer, &batch(3, &segment)).await);
+        assert!(writer.sync(STREAM).await.unwrap());
+        assert!(waits(&mut writer).await);
+        assert!(!writer.sync(StreamId::from_bytes([9; 16])).await.unwrap());
+        assert_eq!(trial.size().await, 4);
+    }
+}
+
 #[tokio::test]
 async fn a_full_disk_stores_nothing_and_spends_the_writer() {
     let trial = Trial::founded(Engine::Sqlite).await;
@@ -236,7 +290,13 @@ async fn a_full_disk_stores_nothing_and_spends_the_writer() {
     let mut segment = segment(1, 1);
     segment.sealed = vec![1; 1_000_000];
     let stored = writer
-        .store_reads(&batch(1, &segment), &at(1), Look::Unmoved, 9)
+        .store_reads(
+            &batch(1, &segment),
+            &at(1),
+            Look::Unmoved,
+            9,
+            Durability::Durable,
+        )
         .await;
     assert!(matches!(stored, Err(StoreError::Full)), "{stored:?}");
     assert!(!writer.usable());

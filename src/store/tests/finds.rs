@@ -128,7 +128,7 @@ both_engines! {
     async fn segments_are_found_by_index_also_merged(trial: Trial) {
         for (size, count) in [(1, 9), (10, 5), (15, 1)] {
             let segment = segment(size, count);
-            assert!(trial.writer().await.store_reads(&batch(size, &segment), &at(1), Look::Unmoved, 9).await.unwrap().stored);
+            assert!(trial.writer().await.store_reads(&batch(size, &segment), &at(1), Look::Unmoved, 9, Durability::Durable).await.unwrap().stored);
         }
         let mut reader = trial.store.reader().await.unwrap();
         for (from, limit, firsts) in [
@@ -150,7 +150,7 @@ both_engines! {
     async fn segments_are_replaced_all_or_none(trial: Trial) {
         for (size, count) in [(1, 9), (10, 5), (15, 1)] {
             let segment = segment(size, count);
-            assert!(trial.writer().await.store_reads(&batch(size, &segment), &at(1), Look::Unmoved, 9).await.unwrap().stored);
+            assert!(trial.writer().await.store_reads(&batch(size, &segment), &at(1), Look::Unmoved, 9, Durability::Durable).await.unwrap().stored);
         }
         let before = trial.segments().await;
         let mut writer = trial.store.writer().await.unwrap();
