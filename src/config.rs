@@ -4,15 +4,15 @@
 //! Invariant: a configuration that parses is complete; nothing is looked up or made good later.
 
 mod audit;
+mod database;
 mod metrics;
 mod network;
 mod outbound;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
 use std::net::SocketAddr;
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -20,19 +20,17 @@ use serde::Deserialize;
 use crate::model::{Name, Ttl};
 
 pub use audit::{Durability, RETENTION_DEFAULT};
+pub use database::{
+    DATABASE_URL_VARIABLE, Database, DatabaseRoles, DatabaseUrl, DatabaseVariables,
+    KEEPER_URL_VARIABLE, OWNER_URL_VARIABLE, READERS_DEFAULT,
+};
 pub use network::Network;
 pub use outbound::{Exception, Outbound};
 
-/// Replaces `database.url`.
-pub const DATABASE_URL_VARIABLE: &str = "COFFER_DATABASE_URL";
 /// Longest configuration file, in bytes.
 const FILE_BYTES_MAX: u64 = 64 << 10;
-/// The most connections that read at once.
-const READERS_MAX: u32 = 256;
 /// Threads that run requests, at most.
 const WORKERS_MAX: usize = 256;
-/// Connections that read, unless the file says otherwise.
-pub const READERS_DEFAULT: NonZeroU32 = NonZeroU32::new(8).expect("eight is not zero");
 /// Longest key that a sentence repeats, in bytes.
 const QUOTED_KEY_BYTES_MAX: usize = 64;
 
@@ -67,33 +65,6 @@ pub struct Config {
     pub retention: Option<Ttl>,
     /// What the record of a read survives.
     pub durability: Durability,
-}
-
-/// The store.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Database {
-    /// Where it is.
-    pub url: DatabaseUrl,
-    /// Connections that read.
-    pub readers: NonZeroU32,
-}
-
-/// Where the store is. It may hold a password and does not print it.
-#[derive(Clone, PartialEq, Eq)]
-pub enum DatabaseUrl {
-    /// `sqlite:///absolute/path` or `sqlite:relative/path`.
-    Sqlite(PathBuf),
-    /// `postgres://…`
-    Postgres(String),
-}
-
-impl fmt::Debug for DatabaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Sqlite(path) => write!(f, "Sqlite({})", path.display()),
-            Self::Postgres(_) => f.write_str("Postgres(…)"),
-        }
-    }
 }
 
 /// Where the root key comes from.
@@ -158,11 +129,11 @@ pub enum LogFormat {
 pub struct ConfigError(String);
 
 impl Config {
-    /// Reads a file; `database_url` is what [`DATABASE_URL_VARIABLE`] holds.
+    /// Reads a file, and of the database what the environment says instead.
     ///
     /// # Errors
     /// One sentence that names the key.
-    pub fn read(path: &Path, database_url: Option<&str>) -> Result<Self, ConfigError> {
+    pub fn read(path: &Path, variables: &DatabaseVariables) -> Result<Self, ConfigError> {
         let refused =
             |why: String| ConfigError(format!("The configuration {} {why}.", path.display()));
         let unread = |error: std::io::Error| refused(format!("cannot be read: {error}"));
@@ -173,11 +144,11 @@ impl Config {
         let text = std::fs::read_to_string(path).map_err(unread)?;
         let path = std::path::absolute(path).map_err(unread)?;
         let directory = path.parent().unwrap_or(Path::new("/"));
-        Self::parse(&text, directory, database_url).map_err(refused)
+        Self::parse(&text, directory, variables).map_err(refused)
     }
 
     /// Makes a configuration of TOML; the error is a clause.
-    fn parse(text: &str, directory: &Path, database_url: Option<&str>) -> Result<Self, String> {
+    fn parse(text: &str, directory: &Path, variables: &DatabaseVariables) -> Result<Self, String> {
         let file: File = toml::from_str(text).map_err(|error| said(text, &error))?;
         let at = |path: &str| directory.join(path);
         let listen = file
@@ -188,25 +159,7 @@ impl Config {
             node.parse()
                 .map_err(|why: &str| key("node", &format!("is refused: {why}")))
         });
-        let url = match database_url {
-            Some(url) => parse_database(url, directory)
-                .map_err(|why| format!("is replaced by {DATABASE_URL_VARIABLE}, which {why}"))?,
-            None => {
-                let url = file
-                    .database
-                    .url
-                    .as_deref()
-                    .ok_or_else(|| key("database.url", "is missing"))?;
-                parse_database(url, directory).map_err(|why| key("database.url", &why))?
-            }
-        };
-        let readers = file.database.readers.unwrap_or(READERS_DEFAULT);
-        if readers.get() > READERS_MAX {
-            return Err(key(
-                "database.readers",
-                &format!("takes at most {READERS_MAX}"),
-            ));
-        }
+        let database = file.database.database(variables, directory)?;
         let workers = file.runtime.workers;
         if workers.is_some_and(|workers| workers.get() > WORKERS_MAX) {
             return Err(key(
@@ -224,7 +177,7 @@ impl Config {
             listen,
             node: node.transpose()?,
             state_dir: at(&file.state_dir),
-            database: Database { url, readers },
+            database,
             certificate: at(&file.tls.certificate),
             key: at(&file.tls.key),
             seal: file.seal.source(at)?,
@@ -245,27 +198,6 @@ impl Config {
 
 fn key(name: &str, what: &str) -> String {
     format!("is refused: the key `{name}` {what}")
-}
-
-fn parse_database(url: &str, directory: &Path) -> Result<DatabaseUrl, String> {
-    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        return Ok(DatabaseUrl::Postgres(url.to_owned()));
-    }
-    let path = url
-        .strip_prefix("sqlite://")
-        .filter(|path| path.starts_with('/'))
-        .or_else(|| {
-            url.strip_prefix("sqlite:")
-                .filter(|path| !path.starts_with("//"))
-        });
-    match path {
-        Some(path)
-            if !path.is_empty() && !path.contains(['?', '#', '\0']) && path != ":memory:" =>
-        {
-            Ok(DatabaseUrl::Sqlite(directory.join(path)))
-        }
-        _ => Err("takes sqlite:///absolute/path, sqlite:relative/path or postgres://…".to_owned()),
-    }
 }
 
 /// What TOML's own texts say, without the values that they quote.
@@ -308,7 +240,7 @@ struct File {
     node: Option<String>,
     state_dir: String,
     #[serde(default)]
-    database: DatabaseSection,
+    database: database::DatabaseSection,
     tls: TlsSection,
     seal: SealSection,
     #[serde(default)]
@@ -323,13 +255,6 @@ struct File {
     runtime: RuntimeSection,
     #[serde(default)]
     audit: audit::AuditSection,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DatabaseSection {
-    url: Option<String>,
-    readers: Option<NonZeroU32>,
 }
 
 #[derive(Deserialize)]

@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use clap::Args;
 use coffer::config::{
-    Config, Database, DatabaseUrl, Durability, Log, LogFormat, LogLevel, Outbound, READERS_DEFAULT,
-    RETENTION_DEFAULT, SealSource,
+    Config, Database, DatabaseRoles, DatabaseUrl, Durability, Log, LogFormat, LogLevel, Outbound,
+    READERS_DEFAULT, RETENTION_DEFAULT, SealSource,
 };
 use coffer::crypto::{Hardening, PlainToken};
 use coffer::door::{Credential, Door, Request};
@@ -203,6 +203,7 @@ impl DataDir {
             state_dir: at("state"),
             database: Database {
                 url: DatabaseUrl::Sqlite(at("coffer.db")),
+                roles: DatabaseRoles::default(),
                 readers: READERS_DEFAULT,
             },
             certificate: at(certificates::CERTIFICATE),

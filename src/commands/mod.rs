@@ -5,6 +5,7 @@
 
 mod certificates;
 mod check;
+mod database;
 mod dev;
 mod dev_env;
 mod health;
@@ -20,7 +21,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use coffer::config::{Config, DATABASE_URL_VARIABLE};
+use coffer::config::{
+    Config, DATABASE_URL_VARIABLE, DatabaseVariables, KEEPER_URL_VARIABLE, OWNER_URL_VARIABLE,
+};
 use coffer::crypto::Hardening;
 use tokio::runtime::Runtime;
 
@@ -80,6 +83,9 @@ pub enum Command {
     Health(health::Health),
     /// Bring the store's tables to this server's schema.
     Migrate(check::Migrate),
+    /// What Coffer asks of its database: `database roles` prints it for PostgreSQL.
+    #[command(subcommand)]
+    Database(database::Database),
     /// Verify the whole store against its keys and its audit log: exit code 0 or 6.
     Check(check::Check),
 }
@@ -96,6 +102,7 @@ impl Command {
             Self::Unseal(unseal) => unseal.run(),
             Self::Health(health) => health.run(),
             Self::Migrate(migrate) => migrate.run(),
+            Self::Database(database) => database.run(),
             Self::Check(check) => check.run(),
         }
     }
@@ -111,16 +118,22 @@ pub struct ConfigFile {
 
 impl ConfigFile {
     fn read(&self) -> Result<Config, Failure> {
-        let database_url = match std::env::var(DATABASE_URL_VARIABLE) {
-            Ok(url) => Some(url),
-            Err(std::env::VarError::NotPresent) => None,
-            Err(std::env::VarError::NotUnicode(_)) => {
-                return Err(Failure::usage(format!(
-                    "The variable {DATABASE_URL_VARIABLE} is not UTF-8."
-                )));
-            }
+        let variables = DatabaseVariables {
+            url: variable(DATABASE_URL_VARIABLE)?,
+            keeper_url: variable(KEEPER_URL_VARIABLE)?,
+            owner_url: variable(OWNER_URL_VARIABLE)?,
         };
-        Config::read(&self.config, database_url.as_deref()).map_err(Failure::usage)
+        Config::read(&self.config, &variables).map_err(Failure::usage)
+    }
+}
+
+fn variable(name: &str) -> Result<Option<String>, Failure> {
+    match std::env::var(name) {
+        Ok(value) => Ok(Some(value)),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(std::env::VarError::NotUnicode(_)) => {
+            Err(Failure::usage(format!("The variable {name} is not UTF-8.")))
+        }
     }
 }
 

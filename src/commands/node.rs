@@ -15,7 +15,7 @@ use coffer::http::scrape::metrics;
 use coffer::metrics::Metrics;
 use coffer::model::{ClusterId, KeyKind, KeyRow, Name, Ttl};
 use coffer::seal::{SealError, SealRecord, file, passphrase};
-use coffer::store::{self, DatabaseSettings, Engine, Store, StoreError};
+use coffer::store::{self, DatabaseSettings, Engine, RoleUrls, Store, StoreError};
 
 use super::{Failure, UNAVAILABLE};
 
@@ -226,18 +226,30 @@ pub async fn open_store(config: &Config) -> Result<Store, Failure> {
         DatabaseUrl::Sqlite(path) => store::DatabaseUrl::Sqlite(path.clone()),
         DatabaseUrl::Postgres(url) => store::DatabaseUrl::Postgres(url.clone()),
     };
+    let roles = RoleUrls {
+        keeper: config.database.roles.keeper.clone(),
+        owner: config.database.roles.owner.clone(),
+    };
     let readers = config.database.readers.get();
     let settings = DatabaseSettings {
         url,
+        roles,
         readers,
         accept_fsync_off: accepts_fsync_off(),
     };
     Store::open(&settings).await.map_err(told)
 }
 
-/// Brings the tables to this server's schema.
+/// Brings the tables to this server's schema, and looks whether each role may do what it is for and no more.
 pub async fn migrate(store: &Store) -> Result<(), Failure> {
-    store.migrate().await.map_err(told)
+    store.migrate().await.map_err(told)?;
+    store.check_roles().await.map_err(told)?;
+    if !store.keeps() {
+        tracing::warn!(
+            "the role of database.url may not replace segments, and there is no database.keeper_url: they stay small"
+        );
+    }
+    Ok(())
 }
 
 /// Tests run PostgreSQL without syncing; a release build never accepts that.

@@ -49,7 +49,11 @@ seal = { kind = "passphrase" }
 "#;
 
 fn parse(text: &str, url: Option<&str>) -> Result<Config, String> {
-    Config::parse(text, Path::new("/etc/coffer"), url)
+    let variables = DatabaseVariables {
+        url: url.map(str::to_owned),
+        ..DatabaseVariables::default()
+    };
+    Config::parse(text, Path::new("/etc/coffer"), &variables)
 }
 
 #[test]
@@ -158,6 +162,53 @@ fn the_environment_names_the_database() {
         said.contains(DATABASE_URL_VARIABLE) && !said.contains("hunter2"),
         "{said}"
     );
+}
+
+/// The roles are of the database that serves, so SQLite has none of them.
+#[test]
+fn postgresql_may_be_used_by_three_roles() {
+    let server = "postgres://server:hunter2@db/coffer";
+    let keeper = "postgres://keeper:hunter2@db/coffer";
+    let owner = "postgres://owner:hunter2@db/coffer";
+    let with = |lines: &str, variables: &DatabaseVariables| {
+        let text = format!("{LEAST}[database]\n{lines}\n");
+        Config::parse(&text, Path::new("/etc/coffer"), variables)
+    };
+    let none = DatabaseVariables::default();
+    let written = format!("url = \"{server}\"\nkeeper_url = \"{keeper}\"\nowner_url = \"{owner}\"");
+    let config = with(&written, &none).expect("a configuration");
+    let roles = &config.database.roles;
+    assert_eq!(roles.keeper.as_deref(), Some(keeper));
+    assert_eq!(roles.owner.as_deref(), Some(owner));
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let said = DatabaseVariables {
+        url: Some(server.to_owned()),
+        keeper_url: Some(owner.to_owned()),
+        owner_url: Some(keeper.to_owned()),
+    };
+    let config = with(&written, &said).expect("a configuration");
+    let roles = &config.database.roles;
+    assert_eq!(roles.keeper.as_deref(), Some(owner));
+    assert_eq!(roles.owner.as_deref(), Some(keeper));
+    let config = with(&format!("url = \"{server}\""), &none).expect("a configuration");
+    assert_eq!(config.database.roles, DatabaseRoles::default());
+    for (lines, expected) in [
+        (
+            "url = \"sqlite:c.db\"\nkeeper_url = \"postgres://hunter2\"".to_owned(),
+            "the key `database.keeper_url` is for PostgreSQL, and SQLite has no roles",
+        ),
+        (
+            format!("url = \"{server}\"\nowner_url = \"hunter2\""),
+            "the key `database.owner_url` takes postgres://…",
+        ),
+    ] {
+        let refused = with(&lines, &none).expect_err("a mistake");
+        assert!(refused.contains(expected), "{refused}");
+        assert!(!refused.contains("hunter2"), "{refused}");
+    }
+    let said = DatabaseVariables { url: None, ..said };
+    let refused = with("url = \"sqlite:c.db\"", &said).expect_err("a mistake");
+    assert!(refused.contains(KEEPER_URL_VARIABLE), "{refused}");
 }
 
 /// Each mistake is one sentence that names the key and repeats no value.
@@ -306,9 +357,12 @@ fn mistakes_are_named() {
 
 #[test]
 fn a_file_that_cannot_be_read_is_named() {
-    let said = Config::read(Path::new("/nonexistent/coffer.toml"), None)
-        .expect_err("no file")
-        .to_string();
+    let said = Config::read(
+        Path::new("/nonexistent/coffer.toml"),
+        &DatabaseVariables::default(),
+    )
+    .expect_err("no file")
+    .to_string();
     assert!(
         said.starts_with("The configuration /nonexistent/coffer.toml cannot be read"),
         "{said}"

@@ -48,6 +48,9 @@ impl Merger {
     /// # Errors
     /// The store does not answer.
     pub async fn is_time(&mut self) -> Result<bool, Refusal> {
+        if !self.shared.store.keeps() {
+            return Ok(false);
+        }
         let requests = self.shared.requests.load(Ordering::Relaxed);
         let asked = requests - std::mem::replace(&mut self.requests, requests);
         let waiting = self.size().await?.saturating_sub(self.done);
@@ -93,7 +96,7 @@ impl Merger {
             Merged::Into(merged) => merged,
             Merged::StaysTo(end) => return Ok(end),
         };
-        let mut writer = self.shared.store.writer().await.map_err(|error| {
+        let mut writer = self.shared.store.keeper().await.map_err(|error| {
             tracing::warn!(%error, "no connection to merge with");
             Refusal::Unavailable(STORE_LOST)
         })?;

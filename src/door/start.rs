@@ -40,6 +40,9 @@ impl From<StoreError> for StartError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Refused(sentence) => Self(sentence),
+            StoreError::Denied(_) => Self(format!(
+                "{error}: run `coffer-server migrate` with database.owner_url, which grants each role what is its own."
+            )),
             error => Self(format!(
                 "The database did not answer as expected ({error}); look at its log and start again."
             )),

@@ -28,6 +28,9 @@ pub enum StoreError {
     /// A row has a shape that Coffer never writes.
     #[error("a row of {0} has a shape that Coffer never writes")]
     Damaged(&'static str),
+    /// The role may not do that.
+    #[error("PostgreSQL refused: {0}")]
+    Denied(String),
     /// It must not go on; one sentence says why and what to do.
     #[error("{0}")]
     Refused(String),
@@ -79,7 +82,8 @@ fn of_postgres(code: &str, message: &str, constraint: Option<&str>) -> StoreErro
             "PostgreSQL has no connection left: raise max_connections.".to_owned(),
         ),
         "42P01" => StoreError::Refused(UNPREPARED.to_owned()),
-        "42501" | "3D000" | "28000" | "28P01" => {
+        "42501" => StoreError::Denied(message.to_owned()),
+        "3D000" | "28000" | "28P01" => {
             StoreError::Refused(format!("PostgreSQL refused: {message}."))
         }
         // 08: the connection; 25P03: idle too long in a transaction; 25006: it is a standby now;

@@ -4,6 +4,7 @@
 //! Invariant: a database of a newer schema is never touched.
 
 use super::connection::{Conn, on, rows, run};
+use super::roles::{self, RoleNames};
 use super::{Connection, Engine, Role, Store, StoreError};
 
 /// The schema that this server knows.
@@ -35,27 +36,50 @@ const UPDATE: &str = "UPDATE migration SET schema = $1 WHERE id = 1";
 
 const UPDATE_WORLD: &str = "UPDATE world SET schema = $1 WHERE id = 1";
 
+const NOT_OWNED: &str = "The tables are not of this server's schema, and the role of database.url may not make or change them: run `coffer-server migrate` with the URL of the role that may, in database.owner_url or COFFER_DATABASE_OWNER_URL.";
+
 impl Store {
-    /// Brings the tables to [`SCHEMA`], in one transaction that holds the world; refuses a newer schema.
+    /// Brings the tables to [`SCHEMA`], in one transaction that holds the world; refuses a newer schema. By an owner
+    /// of its own it also grants the other roles what is theirs.
     pub async fn migrate(&self) -> Result<(), StoreError> {
+        let names = self.find_roles().await?;
         // Looked at first, so that a server that may not make tables can start.
         if self.find_schema().await? == Some(SCHEMA.into()) {
-            return Ok(());
+            return match names {
+                None => Ok(()),
+                Some(names) => self.grant_once(&names).await,
+            };
         }
         for _ in 1..TRIES_MAX {
-            match self.migrate_once().await {
+            match self.migrate_once(names.as_ref()).await {
                 Err(StoreError::Conflict(_)) => {}
+                Err(StoreError::Denied(_)) if names.is_none() => {
+                    return Err(StoreError::Refused(NOT_OWNED.to_owned()));
+                }
                 result => return result,
             }
         }
-        self.migrate_once().await
+        self.migrate_once(names.as_ref()).await
+    }
+
+    async fn grant_once(&self, names: &RoleNames) -> Result<(), StoreError> {
+        // Dropped on any error, which rolls back.
+        let mut connection = self.source.connect(Role::Migrator).await?;
+        run!(&mut connection, "BEGIN")?;
+        // One at a time: two grants on one table are not.
+        rows!(&mut connection, (i64,), LOCK)?;
+        roles::grant(&mut connection, names).await?;
+        run!(&mut connection, "COMMIT")?;
+        connection.close().await;
+        Ok(())
     }
 
     /// The schema of tables and world, if they agree.
     async fn find_schema(&self) -> Result<Option<i64>, StoreError> {
         let mut connection = self.source.connect(Role::Reader).await?;
         let found = match rows!(&mut connection, (i64, Option<i64>), FIND) {
-            Err(StoreError::Refused(_)) => return Ok(None), // no tables yet
+            // No tables yet, or not granted yet.
+            Err(StoreError::Refused(_) | StoreError::Denied(_)) => return Ok(None),
             found => found?.into_iter().next(),
         };
         connection.close().await;
@@ -64,7 +88,7 @@ impl Store {
         }))
     }
 
-    async fn migrate_once(&self) -> Result<(), StoreError> {
+    async fn migrate_once(&self, names: Option<&RoleNames>) -> Result<(), StoreError> {
         // Dropped on any error, which rolls back.
         let mut connection = self.source.connect(Role::Migrator).await?;
         let begin = self.engine().begin();
@@ -93,13 +117,19 @@ impl Store {
         }
         run!(&mut connection, UPDATE, i64::from(SCHEMA))?;
         run!(&mut connection, UPDATE_WORLD, i64::from(SCHEMA))?;
+        if let Some(names) = names {
+            roles::grant(&mut connection, names).await?;
+        }
         run!(&mut connection, "COMMIT")?;
         connection.close().await;
         Ok(())
     }
 }
 
-async fn run_script(connection: &mut Connection, text: &'static str) -> Result<(), StoreError> {
+pub(super) async fn run_script(
+    connection: &mut Connection,
+    text: &'static str,
+) -> Result<(), StoreError> {
     connection.begin_statement()?;
     let done = match &mut connection.conn {
         Conn::Postgres(conn) => sqlx::raw_sql(text).execute(&mut **conn).await.map(|_| ()),

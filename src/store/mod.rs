@@ -14,6 +14,7 @@ mod notes;
 mod odd;
 mod postgres;
 mod readers;
+mod roles;
 mod segments;
 mod sqlite;
 mod streams;
@@ -27,6 +28,7 @@ mod writer;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crate::model::{Changes, Ref, SegmentRow, WorldRow};
 
@@ -36,6 +38,7 @@ pub use migrate::SCHEMA;
 pub use notes::{NOTES_PRUNED_MAX, NoteRow};
 pub use odd::OddRow;
 pub use readers::Reader;
+pub use roles::RoleNames;
 pub use world::{Seen, Stamp};
 pub use writer::{Batch, Look, NewHead, ReadOutcome, Writer};
 
@@ -84,11 +87,28 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
+/// URLs of the same PostgreSQL database for other roles; without one, the role of the store's own URL does its work.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct RoleUrls {
+    /// Of the role that replaces and deletes segments.
+    pub keeper: Option<String>,
+    /// Of the role that owns the tables, and migrates them.
+    pub owner: Option<String>,
+}
+
+impl fmt::Debug for RoleUrls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RoleUrls(..)")
+    }
+}
+
 /// How to open a store.
 #[derive(Clone, Debug)]
 pub struct DatabaseSettings {
     /// Where the database is.
     pub url: DatabaseUrl,
+    /// By which other roles it is used; none on SQLite.
+    pub roles: RoleUrls,
     /// The most connections that read.
     pub readers: u32,
     /// Whether a PostgreSQL that does not sync is good enough: in tests only.
@@ -100,6 +120,9 @@ pub struct DatabaseSettings {
 enum Role {
     Reader,
     Writer,
+    /// Replaces and deletes segments.
+    Keeper,
+    /// Owns the tables.
     Migrator,
 }
 
@@ -126,6 +149,8 @@ const FOREIGN_CODE: &str = "The database holds a trigger, a view, a rule or a po
 pub struct Store {
     source: Source,
     readers: Arc<Readers>,
+    /// Whether somebody here may replace and delete segments.
+    keeps: AtomicBool,
 }
 
 impl Store {
@@ -134,12 +159,15 @@ impl Store {
         let source = match &settings.url {
             DatabaseUrl::Sqlite(path) => Source::Sqlite(sqlite::Sqlite::new(path)?),
             DatabaseUrl::Postgres(url) => {
-                Source::Postgres(postgres::Postgres::new(url, settings.accept_fsync_off)?)
+                let accept_fsync_off = settings.accept_fsync_off;
+                let server = postgres::Postgres::new(url, &settings.roles, accept_fsync_off)?;
+                Source::Postgres(server)
             }
         };
         let store = Self {
             readers: Readers::new(source.clone(), settings.readers),
             source,
+            keeps: AtomicBool::new(true),
         };
         // The first connection turns the write-ahead log on, which a reader may not.
         store.writer().await?.close().await;
@@ -207,7 +235,16 @@ impl Store {
 
     /// A connection of its own for the ledger. On SQLite drop the last one first: its open transaction would be in the way.
     pub async fn writer(&self) -> Result<Writer, StoreError> {
-        let mut connection = self.source.connect(Role::Writer).await?;
+        self.open_writer(Role::Writer).await
+    }
+
+    /// A connection of its own to replace and delete segments with: by the keeper's role, if there is one.
+    pub async fn keeper(&self) -> Result<Writer, StoreError> {
+        self.open_writer(Role::Keeper).await
+    }
+
+    async fn open_writer(&self, role: Role) -> Result<Writer, StoreError> {
+        let mut connection = self.source.connect(role).await?;
         let text = connection.engine().foreign_code();
         let found = rows!(&mut connection, (i64,), text)?;
         if found.iter().any(|(count,)| *count > 0) {

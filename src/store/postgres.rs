@@ -9,7 +9,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection as _};
 
-use super::{LOCK_WAIT_MS, Role, STATEMENTS_MAX, StoreError};
+use super::{LOCK_WAIT_MS, Role, RoleUrls, STATEMENTS_MAX, StoreError};
 
 /// How long a connection may take to be made.
 const CONNECT_MS: u64 = 5_000;
@@ -20,33 +20,48 @@ pub(super) const STATEMENT_MS: u64 = 30_000;
 #[derive(Clone)]
 pub(super) struct Postgres {
     options: PgConnectOptions,
+    keeper: Option<PgConnectOptions>,
+    owner: Option<PgConnectOptions>,
     accept_fsync_off: bool,
 }
 
 impl Postgres {
-    pub fn new(url: &str, accept_fsync_off: bool) -> Result<Self, StoreError> {
-        // The parser's own words could repeat a part of the URL, which holds a password.
-        let options = PgConnectOptions::from_str(url)
-            .map_err(|_| {
-                StoreError::Refused("The database URL is not a PostgreSQL URL.".to_owned())
-            })?
-            .application_name("coffer")
-            .statement_cache_capacity(STATEMENTS_MAX)
-            .disable_statement_logging();
+    pub fn new(url: &str, roles: &RoleUrls, accept_fsync_off: bool) -> Result<Self, StoreError> {
+        let other = |url: &Option<String>| url.as_deref().map(options).transpose();
         Ok(Self {
-            options,
+            options: options(url)?,
+            keeper: other(&roles.keeper)?,
+            owner: other(&roles.owner)?,
             accept_fsync_off,
         })
     }
 
+    /// Whether a role of its own does this.
+    pub const fn has(&self, role: Role) -> bool {
+        match role {
+            Role::Reader | Role::Writer => true,
+            Role::Keeper => self.keeper.is_some(),
+            Role::Migrator => self.owner.is_some(),
+        }
+    }
+
+    fn options(&self, role: Role) -> &PgConnectOptions {
+        let other = match role {
+            Role::Reader | Role::Writer => &None,
+            Role::Keeper => &self.keeper,
+            Role::Migrator => &self.owner,
+        };
+        other.as_ref().unwrap_or(&self.options)
+    }
+
     pub async fn connect(&self, role: Role) -> Result<PgConnection, StoreError> {
         let connected = async {
-            let mut conn = PgConnection::connect_with(&self.options).await?;
+            let mut conn = PgConnection::connect_with(self.options(role)).await?;
             let (lock_wait, statement, plans) = match role {
                 Role::Reader => (LOCK_WAIT_MS, STATEMENT_MS, "auto"),
                 // Few distinct statements, each run thousands of times: planned once, and by index, since a plan made
                 // while the tables are small is still there when they are large.
-                Role::Writer => (LOCK_WAIT_MS, STATEMENT_MS, "force_generic_plan"),
+                Role::Writer | Role::Keeper => (LOCK_WAIT_MS, STATEMENT_MS, "force_generic_plan"),
                 Role::Migrator => (0, 0, "auto"),
             };
             let (fsync, ..): (String, String) = sqlx::query_as(SETTINGS)
@@ -68,6 +83,16 @@ impl Postgres {
         }
         Ok(conn)
     }
+}
+
+fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
+    // The parser's own words could repeat a part of the URL, which holds a password.
+    let options = PgConnectOptions::from_str(url)
+        .map_err(|_| StoreError::Refused("The database URL is not a PostgreSQL URL.".to_owned()))?;
+    Ok(options
+        .application_name("coffer")
+        .statement_cache_capacity(STATEMENTS_MAX)
+        .disable_statement_logging())
 }
 
 // `synchronous_commit`: raised to `on`, and left where it waits for more than that.

@@ -67,7 +67,9 @@ impl Sqlite {
         let options = self.options.clone();
         let options = match role {
             Role::Reader => options.pragma("query_only", "ON"),
-            Role::Writer | Role::Migrator => bounded(options.pragma("cache_size", WRITER_CACHE)),
+            Role::Writer | Role::Keeper | Role::Migrator => {
+                bounded(options.pragma("cache_size", WRITER_CACHE))
+            }
         };
         let mut conn = SqliteConnection::connect_with(&options).await?;
         let (journal, synchronous): (String, i64) =

@@ -15,8 +15,8 @@ use tempfile::TempDir;
 
 use super::connection::{on, run};
 use super::{
-    Batch, Connection, DatabaseSettings, DatabaseUrl, Engine, NewHead, Role, SCHEMA, Stamp, Store,
-    Writer,
+    Batch, Connection, DatabaseSettings, DatabaseUrl, Engine, NewHead, Role, RoleUrls, SCHEMA,
+    Stamp, Store, Writer,
 };
 use crate::config::Durability;
 use crate::model::{
@@ -67,6 +67,7 @@ impl Trial {
         };
         let settings = DatabaseSettings {
             url,
+            roles: RoleUrls::default(),
             readers: 4,
             accept_fsync_off: true,
         };

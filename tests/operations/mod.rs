@@ -45,7 +45,7 @@ use coffer::operations::sweep::SweepTokens;
 use coffer::operations::tokens::{
     CreateToken, CreatedToken, ListTokens, ReadOwnToken, RevokeToken, TokenNamed,
 };
-use coffer::store::{DatabaseSettings, DatabaseUrl, Store};
+use coffer::store::{DatabaseSettings, DatabaseUrl, RoleUrls, Store};
 
 use crate::support::eventually;
 
@@ -65,6 +65,7 @@ impl Vault {
         let folder = tempfile::tempdir().expect("a folder");
         let settings = DatabaseSettings {
             url: DatabaseUrl::Sqlite(folder.path().join("coffer.db")),
+            roles: RoleUrls::default(),
             readers: 4,
             accept_fsync_off: true,
         };

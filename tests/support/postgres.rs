@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use coffer::store::{DatabaseSettings, DatabaseUrl, Store};
+use coffer::store::{DatabaseSettings, DatabaseUrl, RoleUrls, Store};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tokio::sync::OnceCell;
 
@@ -77,6 +77,7 @@ pub async fn empty() -> String {
 pub fn settings(url: DatabaseUrl) -> DatabaseSettings {
     DatabaseSettings {
         url,
+        roles: RoleUrls::default(),
         readers: 4,
         accept_fsync_off: true,
     }

@@ -150,7 +150,7 @@ impl Pruner {
             tracing::warn!(%error, "records were not pruned");
             Refusal::Unavailable(STORE_LOST)
         };
-        let mut writer = self.shared.store.writer().await.map_err(lost)?;
+        let mut writer = self.shared.store.keeper().await.map_err(lost)?;
         let replaced = writer.replace_segments(cut.segments, &cut.row).await;
         writer.close().await;
         replaced.map_err(lost)
