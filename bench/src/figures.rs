@@ -53,6 +53,11 @@ impl Rounds {
         Self(self.0.iter().zip(&other.0).map(|(a, b)| a / b).collect())
     }
 
+    /// Each round's value made into another.
+    pub fn map(&self, with: impl Fn(f64) -> f64) -> Self {
+        Self(self.0.iter().map(|value| with(*value)).collect())
+    }
+
     /// Each round's value and another thing's of the same round together.
     pub fn plus(&self, other: &Self) -> Self {
         Self(self.0.iter().zip(&other.0).map(|(a, b)| a + b).collect())

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use rand::seq::SliceRandom;
 
 use crate::failure::{Failure, Result};
-use crate::figures::{Rounds, percentile};
-use crate::load::{Driven, Load};
+use crate::figures::Rounds;
+use crate::load::{Driven, Flow, Load};
 use crate::postgres::Postgres;
 use crate::process;
 use crate::run::Run;
@@ -25,6 +25,8 @@ pub struct Case<'a> {
     pub address: SocketAddr,
     /// What is asked for.
     pub traffic: Traffic,
+    /// Over how many connections, and how fast.
+    pub flow: Flow,
     /// Whose CPU is counted.
     pub server: u32,
     /// Whose CPU is counted apart.
@@ -91,7 +93,7 @@ pub async fn measure(run: &Run, cases: &[Case<'_>]) -> Result<Vec<Seen>> {
 
 async fn measure_once(run: &Run, case: &Case<'_>, seen: &mut Seen) -> Result<()> {
     let shape = run.shape()?;
-    let begin = |address, traffic| Load::begin(&run.client, address, traffic, shape.connections);
+    let begin = |address, traffic| Load::begin(&run.client, address, traffic, case.flow);
     let beside = case
         .beside
         .as_ref()
@@ -113,7 +115,7 @@ async fn measure_once(run: &Run, case: &Case<'_>, seen: &mut Seen) -> Result<()>
     check(case, &driven)?;
     let count = driven.latencies.len() as f64;
     let a_request = |used: Duration| used.as_secs_f64() * 1e6 / count;
-    let milliseconds = |share| f64::from(percentile(&driven.latencies, share)) / 1e6;
+    let milliseconds = |share| driven.milliseconds(share);
     seen.rate.push(count / seconds);
     seen.cpu.push(a_request(after.server - before.server));
     seen.postgres
