@@ -86,6 +86,7 @@ struct Came {
 impl Log<'_> {
     async fn measure(&self) -> Result<Vec<Figure>> {
         let written = self.fill().await?;
+        self.run.progress("filled: waiting until it is merged");
         let (merged, merging_us) = self.merged().await?;
         let records = self.records().await?;
         let mut figures = vec![
@@ -99,8 +100,11 @@ impl Log<'_> {
             Figure::new("bytes_merged", merged, "B", Goal::AtMost(BYTES_MERGED_MAX)),
             Figure::new("merging_cpu", merging_us, "µs a record", Goal::None),
         ];
+        self.run.progress(&format!("{records} records: export"));
         figures.push(self.export().await?);
+        self.run.progress("verification");
         figures.push(self.verify().await?);
+        self.run.progress("queries");
         figures.extend(self.queries().await?);
         Ok(figures)
     }

@@ -50,12 +50,16 @@ pub struct Node {
     started: Started,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where it tells what it counts.
+    pub metrics: SocketAddr,
     /// The first token.
     pub root: HeaderValue,
 }
 
 /// How it was started, and can be again.
 struct Started {
+    address: SocketAddr,
+    metrics: SocketAddr,
     server: PathBuf,
     config: PathBuf,
     directory: PathBuf,
@@ -78,8 +82,8 @@ struct Heads {
 impl Node {
     /// Makes the store with its first token, and starts a server on it.
     pub async fn init(plan: Plan<'_>, client: &Client) -> Result<Self> {
-        let address = process::free_address()?;
-        let config = plan.write_config(address)?;
+        let addresses = [process::free_address()?, process::free_address()?];
+        let config = plan.write_config(addresses)?;
         let token = plan.directory.join("token");
         let made = Command::new(plan.server)
             .arg("init")
@@ -95,15 +99,15 @@ impl Node {
         }
         let token = std::fs::read_to_string(&token).context("the first token")?;
         let root = bearer(token.trim())?;
-        Self::serve(plan.started(config), address, root, client).await
+        Self::serve(plan.started(config, addresses), root, client).await
     }
 
     /// Starts a server of another name on a store that `first` has made.
     pub async fn join(plan: Plan<'_>, first: &Self, client: &Client) -> Result<Self> {
-        let address = process::free_address()?;
-        let config = plan.write_config(address)?;
+        let addresses = [process::free_address()?, process::free_address()?];
+        let config = plan.write_config(addresses)?;
         let root = first.root.clone();
-        Self::serve(plan.started(config), address, root, client).await
+        Self::serve(plan.started(config, addresses), root, client).await
     }
 
     /// Stops it, and starts it on what it left; how long it took from there until it was ready.
@@ -111,28 +115,24 @@ impl Node {
         let Self {
             process,
             started,
-            address,
             root,
+            ..
         } = self;
         process.stop()?;
         let begun = Instant::now();
-        let node = Self::serve(started, address, root, client).await?;
+        let node = Self::serve(started, root, client).await?;
         Ok((node, begun.elapsed()))
     }
 
-    async fn serve(
-        started: Started,
-        address: SocketAddr,
-        root: HeaderValue,
-        client: &Client,
-    ) -> Result<Self> {
+    async fn serve(started: Started, root: HeaderValue, client: &Client) -> Result<Self> {
         let mut command = started.cores.command(started.place, &started.server);
         command.arg("serve").arg("--config").arg(&started.config);
         let log = started.directory.join("server.log");
         let mut node = Self {
             process: Process::start("coffer-server", &mut command, log)?,
+            address: started.address,
+            metrics: started.metrics,
             started,
-            address,
             root,
         };
         node.wait(client).await?;
@@ -201,8 +201,10 @@ impl Node {
 }
 
 impl Plan<'_> {
-    fn started(self, config: PathBuf) -> Started {
+    fn started(self, config: PathBuf, [address, metrics]: [SocketAddr; 2]) -> Started {
         Started {
+            address,
+            metrics,
             server: self.server.to_owned(),
             config,
             directory: self.directory,
@@ -212,7 +214,7 @@ impl Plan<'_> {
     }
 
     /// A whole configuration: one worker, as the bare route has.
-    fn write_config(&self, address: SocketAddr) -> Result<PathBuf> {
+    fn write_config(&self, [address, metrics]: [SocketAddr; 2]) -> Result<PathBuf> {
         let text = format!(
             "listen = \"{address}\"\n\
              node = \"{name}\"\n\
@@ -228,6 +230,8 @@ impl Plan<'_> {
              [log]\n\
              level = \"info\"\n\
              format = \"text\"\n\
+             [metrics]\n\
+             listen = \"{metrics}\"\n\
              [runtime]\n\
              workers = 1\n\
              {config}",

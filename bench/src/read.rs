@@ -68,7 +68,7 @@ pub async fn run(run: &Run) -> Result<()> {
             reads: compared.iter().map(seen).sum::<u64>() + crowd.answers,
             ..Count::default()
         };
-        let ended = stage.end(run, between, driven).await?;
+        let ended = stage.end(run, driven).await?;
         for compared in &compared {
             figures.extend(figures_beside_bare(
                 &setting,
@@ -128,18 +128,15 @@ fn figures_of_log(setting: &Setting, reads: u64, between: &Between, ended: &Ende
         let name = format!("read.{what}.{}", setting.name);
         figures.push(Figure::new(name, value, unit, goal));
     };
-    let (segments, reads) = (ended.segments, reads as f64);
-    let commits = segments.count as f64;
+    let (batches, reads) = (between.batches, reads as f64);
     figure("memory_peak", between.memory_mib, "MiB", Goal::None);
-    let batch = segments.records_per_commit();
+    let batch = batches.records_per_batch();
     figure("records_per_commit", batch, "", Goal::None);
-    let bytes = segments.bytes_per_record();
-    figure("bytes_per_record", bytes, "B", Goal::None);
-    figure("commits_per_read", commits / reads, "", Goal::None);
+    figure("commits_per_read", batches.count / reads, "", Goal::None);
     if setting.engine == Engine::Postgresql {
         let statements = between.commits as f64;
         figure("statements_per_read", statements / reads, "", Goal::None);
-        let beyond = (statements - commits).max(0.0) / reads;
+        let beyond = (statements - batches.count).max(0.0) / reads;
         let goal = Goal::AtMost(BEYOND_MAX);
         figure("statements_beyond_batches_per_read", beyond, "", goal);
     }

@@ -87,8 +87,7 @@ pub async fn run(run: &Run) -> Result<()> {
         tokens: 2 * revoked,
         ..Count::default()
     };
-    let between = stage.between(run).await?;
-    let ended = stage.end(run, &between, driven).await?;
+    let ended = stage.end(run, driven).await?;
     seen.took.sort_unstable();
     let ms = |share| f64::from(percentile(&seen.took, share)) / 1e6;
     let figure = |what: &str, value, unit, goal| {

@@ -16,6 +16,7 @@ use crate::figures::{Figure, Goal, Rounds};
 use crate::fill::{One, each};
 use crate::load::{Driven, Flow, Load};
 use crate::options::Engine;
+use crate::quiet::settle;
 use crate::run::Run;
 use crate::setting::Setting;
 use crate::stage::Stage;
@@ -93,6 +94,7 @@ impl Moving<'_> {
         let window = self.run.shape()?.measured;
         for round in 1..=self.run.options.rounds.min(ROUNDS_MAX) {
             let (node, postgres) = (&self.stage.node, self.stage.postgres.as_ref());
+            settle(&[node.id()].into()).await?;
             self.rotate().await?;
             let before = Used::now(node.id(), postgres)?;
             let took = self.rewrap().await?;

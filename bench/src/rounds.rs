@@ -3,7 +3,7 @@
 //!
 //! Invariant: all cases of a run see the same shape of load, and the ratio of two is taken round by round.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use crate::figures::Rounds;
 use crate::load::{Driven, Flow, Load};
 use crate::postgres::Postgres;
 use crate::process;
+use crate::quiet::{Still, settle};
 use crate::run::Run;
 use crate::world::Traffic;
 
@@ -72,12 +73,19 @@ pub async fn measure(run: &Run, cases: &[Case<'_>]) -> Result<Vec<Seen>> {
     let mut seen: BTreeMap<usize, Seen> =
         (0..cases.len()).map(|at| (at, Seen::default())).collect();
     let mut order: Vec<usize> = (0..cases.len()).collect();
+    let servers: BTreeSet<u32> = cases.iter().map(|case| case.server).collect();
     for round in 1..=run.options.rounds {
+        if round > 1 && cases.len() > 1 {
+            settle(&servers).await?;
+        }
         order.shuffle(&mut rand::rng());
         for at in &order {
             let case = &cases[*at];
             let seen = seen.entry(*at).or_default();
+            let others = servers.iter().copied().filter(|id| *id != case.server);
+            let still = Still::hold(others)?;
             measure_once(run, case, seen).await?;
+            drop(still);
             run.progress(&format!(
                 "round {round}/{}: {}: {:.0}/s, {:.1} + {:.1} µs",
                 run.options.rounds,

@@ -18,6 +18,7 @@ use crate::load::Flow;
 use crate::log::Count;
 use crate::options::Engine;
 use crate::process;
+use crate::quiet::settle;
 use crate::rounds::{Seen, measure};
 use crate::run::Run;
 use crate::setting::Setting;
@@ -138,6 +139,9 @@ impl<'a> Pair<'a> {
     }
 
     async fn measure(mut self) -> Result<(Vec<Figure>, Vec<String>)> {
+        // What the filling has left to do is no part of a start.
+        let servers = [self.few.node.id(), self.many.node.id()];
+        settle(&servers.into()).await?;
         self = self.starts().await?;
         self.idle().await?;
         let [few, many] = self.reads().await?;
@@ -151,13 +155,12 @@ impl<'a> Pair<'a> {
             (self.few, few_reads, listed, FEW),
             (self.many, many_reads, listed + filled, self.count),
         ] {
-            let between = stage.between(self.run).await?;
             let driven = Count {
                 reads,
                 writes,
                 ..Count::default()
             };
-            let ended = stage.end(self.run, &between, driven).await?;
+            let ended = stage.end(self.run, driven).await?;
             let name = format!("size.unaccounted.{count}.{}", self.engine.word());
             let unaccounted = ended.unaccounted as f64;
             let goal = Goal::Exactly(0.0);

@@ -8,15 +8,16 @@ use std::time::Duration;
 
 use hyper::body::Bytes;
 
-use crate::failure::{Context, Result};
+use crate::failure::Result;
 use crate::load::Flow;
-use crate::log::{self, Count, Segments};
+use crate::log::{self, Count};
 use crate::node::Node;
 use crate::postgres::Postgres;
 use crate::process;
 use crate::provider::Provider;
 use crate::rounds::Case;
 use crate::run::Run;
+use crate::scrape::Batches;
 use crate::setting::Setting;
 use crate::world::{Size, Traffic, World};
 
@@ -39,9 +40,9 @@ pub struct Stage {
 }
 
 /// Records and commits so far.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Mark {
-    records: u64,
+    batches: Batches,
     commits: u64,
 }
 
@@ -51,14 +52,12 @@ pub struct Between {
     pub memory_mib: f64,
     /// Transactions that PostgreSQL committed.
     pub commits: u64,
-    from: u64,
-    to: u64,
+    /// What the server's ledger stored.
+    pub batches: Batches,
 }
 
 /// What is known once everything is over.
 pub struct Ended {
-    /// How the records lie that the rounds made.
-    pub segments: Segments,
     /// Answers that have no record, or records without an answer.
     pub unaccounted: u64,
     /// Records against answers, and what the database says of its durability.
@@ -124,7 +123,17 @@ impl Stage {
     /// Stops the server and starts it again; how long it took from there until it was ready.
     pub async fn restart(self, run: &Run) -> Result<(Self, Duration)> {
         let (node, took) = self.node.restart(&run.client).await?;
-        Ok((Self { node, ..self }, took))
+        let before = Mark {
+            // It counts from zero again.
+            batches: Batches::default(),
+            ..self.before
+        };
+        let restarted = Self {
+            node,
+            before,
+            ..self
+        };
+        Ok((restarted, took))
     }
 
     /// Its own name, in tables and figures.
@@ -152,8 +161,7 @@ impl Stage {
         Ok(Between {
             memory_mib: memory.peak_mib,
             commits: now.commits - self.before.commits,
-            from: self.before.records,
-            to: now.records,
+            batches: now.batches.since(self.before.batches),
         })
     }
 
@@ -164,7 +172,7 @@ impl Stage {
     }
 
     /// Reads the log back, stops everything, and asks the database.
-    pub async fn end(self, run: &Run, between: &Between, driven: Count) -> Result<Ended> {
+    pub async fn end(self, run: &Run, driven: Count) -> Result<Ended> {
         let made = self.world.made;
         let answers = Count {
             reads: made.reads + driven.reads,
@@ -174,23 +182,20 @@ impl Stage {
         let records = Count::of_log(&self.node, &run.client).await?;
         let compared = format!("{}: {}", self.name(), log::compare(answers, records));
         let said = self.node.durability();
-        let (from, to) = (between.from, between.to);
-        let (segments, settings) = match self.postgres {
+        let settings = match self.postgres {
             Some(postgres) => {
-                let segments = Segments::of_postgres(&postgres.url(), from, to).await?;
                 let settings = postgres.settings().await?;
                 self.node.stop()?;
                 postgres.stop()?;
-                (segments, settings)
+                settings
             }
             None => {
                 let file = self.node.sqlite_file();
                 self.node.stop()?;
-                Segments::of_sqlite(&file, from, to).await?
+                log::settings_of_sqlite(&file).await?
             }
         };
         Ok(Ended {
-            segments,
             unaccounted: answers.differences(records),
             lines: [compared, settings].into_iter().chain(said).collect(),
         })
@@ -207,12 +212,8 @@ async fn mark(run: &Run, node: &Node, postgres: Option<&Postgres>) -> Result<Mar
         }
         None => 0,
     };
-    let heads = node.heads(&run.client).await?;
-    let [head] = heads.as_slice() else {
-        return None.context("a new store has more than one stream");
-    };
     Ok(Mark {
-        records: head.size,
+        batches: Batches::of(node.metrics).await?,
         commits,
     })
 }

@@ -39,8 +39,7 @@ pub async fn run(run: &Run) -> Result<()> {
         };
         figures.extend(figures_of(stage.name(), seen));
         let unaccounted = format!("token.unaccounted.{}", stage.name());
-        let between = stage.between(run).await?;
-        let ended = stage.end(run, &between, driven).await?;
+        let ended = stage.end(run, driven).await?;
         let count = ended.unaccounted as f64;
         figures.push(Figure::new(unaccounted, count, "", Goal::Exactly(0.0)));
         lines.extend(ended.lines);

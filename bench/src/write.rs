@@ -47,16 +47,13 @@ pub async fn run(run: &Run) -> Result<()> {
             driven.reads += beside.reads();
             driven.writes += beside.writes();
         }
-        let ended = stage.end(run, between, driven).await?;
+        let ended = stage.end(run, driven).await?;
         let mut figure = |what, value, unit, goal| {
             figures.push(Figure::new(name(what), value, unit, goal));
         };
-        let segments = ended.segments;
         figure("memory_peak", between.memory_mib, "MiB", Goal::None);
-        let batch = segments.records_per_commit();
+        let batch = between.batches.records_per_batch();
         figure("records_per_commit", batch, "", Goal::None);
-        let bytes = segments.bytes_per_record();
-        figure("bytes_per_record", bytes, "B", Goal::None);
         let unaccounted = ended.unaccounted as f64;
         figure("unaccounted", unaccounted, "", Goal::Exactly(0.0));
         lines.extend(ended.lines);

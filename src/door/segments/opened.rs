@@ -33,6 +33,11 @@ impl Unsalted {
         whole.then_some(Self { parsed, first }).ok_or(CryptoError)
     }
 
+    /// All lines without their salts, each with its newline.
+    pub(in crate::door) fn all_lines(&self) -> &[u8] {
+        self.parsed.lines()
+    }
+
     /// Each line without its salt and its newline, with its index and what its salt was made from.
     pub(in crate::door) fn lines(&self) -> impl Iterator<Item = (u64, &Seed, &[u8])> {
         let runs = self.parsed.runs.iter();
