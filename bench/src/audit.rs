@@ -18,9 +18,10 @@ use serde_json::json;
 use crate::client::{Connection, bearer, request};
 use crate::failure::{Context, Failure, Result};
 use crate::figures::{Figure, Goal, Rounds};
-use crate::load::Load;
+use crate::load::{Flow, Load};
 use crate::log::Segments;
 use crate::run::Run;
+use crate::setting::Setting;
 use crate::stage::Stage;
 use crate::usage::Used;
 use crate::world::{Traffic, uri};
@@ -45,7 +46,7 @@ const LEFT_MAX: u64 = 4_096;
 pub async fn run(run: &Run) -> Result<()> {
     let mut figures = Vec::new();
     for engine in run.engines()? {
-        let stage = Stage::prepare(run, engine, None).await?;
+        let stage = Stage::prepare(run, Setting::of(engine)).await?;
         let log = Log { run, stage };
         let word = engine.word();
         let name = |mut figure: Figure| {
@@ -53,10 +54,7 @@ pub async fn run(run: &Run) -> Result<()> {
             figure
         };
         figures.extend(log.measure().await?.into_iter().map(name));
-        log.stage.node.stop()?;
-        if let Some(postgres) = log.stage.postgres {
-            postgres.stop()?;
-        }
+        log.stage.stop()?;
     }
     run.say_figures(&figures);
     Ok(())
@@ -88,6 +86,7 @@ struct Came {
 impl Log<'_> {
     async fn measure(&self) -> Result<Vec<Figure>> {
         let written = self.fill().await?;
+        self.run.progress("filled: waiting until it is merged");
         let (merged, merging_us) = self.merged().await?;
         let records = self.records().await?;
         let mut figures = vec![
@@ -101,8 +100,11 @@ impl Log<'_> {
             Figure::new("bytes_merged", merged, "B", Goal::AtMost(BYTES_MERGED_MAX)),
             Figure::new("merging_cpu", merging_us, "µs a record", Goal::None),
         ];
+        self.run.progress(&format!("{records} records: export"));
         figures.push(self.export().await?);
+        self.run.progress("verification");
         figures.push(self.verify().await?);
+        self.run.progress("queries");
         figures.extend(self.queries().await?);
         Ok(figures)
     }
@@ -112,8 +114,9 @@ impl Log<'_> {
         let wanted = self.run.options.records;
         let (client, address) = (&self.run.client, self.stage.node.address);
         let traffic = Traffic::Reads(self.stage.world.clone());
+        let flow = Flow::flat_out(self.run.options.connections());
         for part in [wanted / 2, wanted] {
-            let load = Load::begin(client, address, &traffic, self.run.options.connections);
+            let load = Load::begin(client, address, &traffic, flow);
             while self.records().await? < part {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
@@ -304,7 +307,7 @@ impl Log<'_> {
     async fn segments(&self) -> Result<Sizes> {
         let of = async |large: bool| match &self.stage.postgres {
             Some(postgres) => Segments::of_size_postgres(&postgres.url(), large).await,
-            None => Segments::of_size_sqlite(&self.run.sqlite_file(), large).await,
+            None => Segments::of_size_sqlite(&self.stage.node.sqlite_file(), large).await,
         };
         Ok(Sizes {
             small: of(false).await?,

@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
-use hyper::{Method, Request, Response, Uri};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::task::JoinHandle;
 
@@ -49,6 +49,15 @@ impl Connection {
         }
         let said = String::from_utf8_lossy(&body).into_owned();
         Err(Failure(format!("{what} was answered {status}: {said}")))
+    }
+
+    /// Sends a request and gives the status of its answer, whatever it is.
+    pub async fn status(&mut self, request: Outgoing) -> Result<StatusCode> {
+        let answer = self.answer(request).await?;
+        let status = answer.status();
+        let whole = answer.collect().await;
+        whole.context("an answer broke off")?;
+        Ok(status)
     }
 
     /// Sends a request and gives the answer, its body still to be read.

@@ -1,4 +1,4 @@
-//! Bare route, Coffer on SQLite, Coffer on PostgreSQL: the three of every table, measured in the same rounds.
+//! The bare route, and Coffer on each of its stores, measured in the same rounds.
 //! Reads and writes differ only in what is sent.
 //!
 //! Invariant: the bare route answers as many bytes as Coffer does to a read.
@@ -8,34 +8,38 @@ use std::sync::Arc;
 
 use crate::failure::{Context, Result};
 use crate::figures::{Figure, Goal};
+use crate::load::Flow;
 use crate::process::Process;
 use crate::rounds::{Case, Seen, measure};
-use crate::run::{Engine, Run};
+use crate::run::Run;
+use crate::setting::Setting;
 use crate::stage::{Between, Stage};
 use crate::world::{Traffic, World};
 
-/// The engines of a run, ready, and the bare route.
+/// The servers of a run, ready, and the bare route.
 pub struct Scene {
     bare: Process,
     bare_address: SocketAddr,
-    /// In the order of the options, each once.
+    /// In the order of their settings.
     pub stages: Vec<Stage>,
 }
 
-/// What was seen of the bare route and of every stage.
+/// What was seen of the bare route and of every stage, over so many connections.
 pub struct Compared {
+    /// How many.
+    pub connections: usize,
     /// The bare route.
     pub bare: Seen,
-    /// Each stage, in the scene's order, with what its rounds have made of it.
-    pub coffer: Vec<(Seen, Between)>,
+    /// Each stage, in the scene's order.
+    pub coffer: Vec<Seen>,
 }
 
 impl Scene {
     /// Starts everything and writes the worlds.
-    pub async fn prepare(run: &Run) -> Result<Self> {
+    pub async fn prepare(run: &Run, settings: Vec<Setting>) -> Result<Self> {
         let mut stages = Vec::new();
-        for engine in run.engines()? {
-            stages.push(Stage::prepare(run, engine, None).await?);
+        for setting in settings {
+            stages.push(Stage::prepare(run, setting).await?);
         }
         let (path, body) = &stages.first().context("no engine was named")?.example;
         let (bare, bare_address) = run.bare(path, body).await?;
@@ -47,41 +51,66 @@ impl Scene {
         })
     }
 
-    /// Measures all of them in shuffled rounds.
+    /// Measures all of them in shuffled rounds, over each of these numbers of connections.
     pub async fn compare(
         &self,
         run: &Run,
         traffic: impl Fn(Arc<World>) -> Traffic + Copy,
-    ) -> Result<Compared> {
-        let world = Arc::clone(&self.stages[0].world);
-        let bare = Case {
+        connections: &[usize],
+    ) -> Result<Vec<Compared>> {
+        let mut cases = Vec::new();
+        for count in connections {
+            let flow = Flow::flat_out(*count);
+            let coffer = self.stages.iter().map(|stage| stage.case(traffic, flow));
+            for mut case in std::iter::once(self.bare(flow)).chain(coffer) {
+                case.name = format!("{}, {count} connections", case.name);
+                cases.push(case);
+            }
+        }
+        let mut seen = measure(run, &cases).await?.into_iter();
+        let mut all = Vec::new();
+        for count in connections {
+            all.push(Compared {
+                connections: *count,
+                bare: seen.next().context("the bare route was not measured")?,
+                coffer: seen.by_ref().take(self.stages.len()).collect(),
+            });
+        }
+        Ok(all)
+    }
+
+    fn bare(&self, flow: Flow) -> Case<'_> {
+        Case {
             name: "bare route".to_owned(),
             address: self.bare_address,
-            traffic: Traffic::Bare(world),
+            traffic: Traffic::Bare(Arc::clone(&self.stages[0].world)),
+            flow,
             server: self.bare.id(),
             postgres: None,
             beside: None,
-        };
-        let mut cases = vec![bare];
-        cases.extend(self.stages.iter().map(|stage| stage.case(traffic)));
-        let mut seen = measure(run, &cases).await?.into_iter();
-        let bare = seen.next().context("the bare route was not measured")?;
-        let mut coffer = Vec::new();
-        for (stage, seen) in self.stages.iter().zip(seen) {
-            coffer.push((seen, stage.between(run).await?));
         }
-        let compared = Compared { bare, coffer };
-        self.say_table(run, &compared);
-        Ok(compared)
     }
 
-    fn say_table(&self, run: &Run, compared: &Compared) {
+    /// What the rounds have made of each stage, taken when they are over, and the tables of what was seen.
+    pub async fn between(&self, run: &Run, compared: &[Compared]) -> Result<Vec<Between>> {
+        let mut between = Vec::new();
+        for stage in &self.stages {
+            between.push(stage.between(run).await?);
+        }
+        for compared in compared {
+            self.say_table(run, compared, &between);
+        }
+        Ok(between)
+    }
+
+    fn say_table(&self, run: &Run, compared: &Compared, between: &[Between]) {
         let bare = &compared.bare;
         let mut rows = vec![row("bare route".into(), bare, bare, "-".into())];
-        for (stage, (seen, between)) in self.stages.iter().zip(&compared.coffer) {
-            let name = format!("coffer, {}", stage.engine.word());
+        for ((stage, seen), between) in self.stages.iter().zip(&compared.coffer).zip(between) {
+            let name = format!("coffer, {}", stage.name());
             rows.push(row(name, seen, bare, format!("{:.0}", between.memory_mib)));
         }
+        run.say(&format!("{} connections", compared.connections));
         run.say_table(&HEAD, &rows);
         run.say("");
     }
@@ -93,9 +122,10 @@ impl Scene {
 }
 
 /// What [`row`] tells.
-pub const HEAD: [&str; 10] = [
+pub const HEAD: [&str; 11] = [
     "",
     "requests/s",
+    "rate / bare",
     "p50 ms",
     "p99 ms",
     "longest ms",
@@ -111,6 +141,7 @@ pub fn row(name: String, seen: &Seen, bare: &Seen, memory: String) -> Vec<String
     vec![
         name,
         seen.rate.show(0),
+        seen.rate.over(&bare.rate).show(2),
         seen.p50.show(2),
         seen.p99.show(2),
         format!("{:.0}", seen.longest.max()),
@@ -122,20 +153,14 @@ pub fn row(name: String, seen: &Seen, bare: &Seen, memory: String) -> Vec<String
     ]
 }
 
-/// Figures that reads and writes have in common.
-pub fn figures_of(command: &str, engine: Engine, seen: &Seen, between: &Between) -> Vec<Figure> {
-    let name = |what: &str| format!("{command}.{what}.{}", engine.word());
+/// Figures that reads and writes have in common; `name` makes the whole name of one.
+pub fn figures_of(name: impl Fn(&str) -> String, seen: &Seen) -> Vec<Figure> {
+    let figure = |what, value, unit| Figure::new(name(what), value, unit, Goal::None);
     vec![
-        Figure::new(name("rate"), seen.rate.median(), "1/s", Goal::None),
-        Figure::new(name("p50"), seen.p50.median(), "ms", Goal::None),
-        Figure::new(name("p99"), seen.p99.median(), "ms", Goal::None),
-        Figure::new(name("server_cpu"), seen.cpu.median(), "µs", Goal::None),
-        Figure::new(
-            name("postgresql_cpu"),
-            seen.postgres.median(),
-            "µs",
-            Goal::None,
-        ),
-        Figure::new(name("memory_peak"), between.memory_mib, "MiB", Goal::None),
+        figure("rate", seen.rate.median(), "1/s"),
+        figure("p50", seen.p50.median(), "ms"),
+        figure("p99", seen.p99.median(), "ms"),
+        figure("server_cpu", seen.cpu.median(), "µs"),
+        figure("postgresql_cpu", seen.postgres.median(), "µs"),
     ]
 }

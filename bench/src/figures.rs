@@ -53,6 +53,11 @@ impl Rounds {
         Self(self.0.iter().zip(&other.0).map(|(a, b)| a / b).collect())
     }
 
+    /// Each round's value made into another.
+    pub fn map(&self, with: impl Fn(f64) -> f64) -> Self {
+        Self(self.0.iter().map(|value| with(*value)).collect())
+    }
+
     /// Each round's value and another thing's of the same round together.
     pub fn plus(&self, other: &Self) -> Self {
         Self(self.0.iter().zip(&other.0).map(|(a, b)| a + b).collect())
@@ -125,9 +130,9 @@ impl Figure {
     /// The goal and whether it is met, for a person.
     pub fn verdict(&self) -> String {
         let goal = match self.goal {
-            Goal::AtMost(most) => format!("at most {most}"),
-            Goal::AtLeast(least) => format!("at least {least}"),
-            Goal::Exactly(value) => format!("exactly {value}"),
+            Goal::AtMost(most) => format!("at most {}", rounded(most)),
+            Goal::AtLeast(least) => format!("at least {}", rounded(least)),
+            Goal::Exactly(value) => format!("exactly {}", rounded(value)),
             Goal::None => return String::new(),
         };
         let met = if self.is_met() == Some(true) {
@@ -146,14 +151,19 @@ impl Figure {
         };
         let line = Line {
             figure: &self.name,
-            value: (self.value * 1e4).round() / 1e4,
+            value: rounded(self.value),
             unit: self.unit,
-            goal,
+            goal: goal.map(rounded),
             met: self.is_met(),
         };
         // Text and finite numbers; not-a-number becomes null.
         serde_json::to_string(&line).expect("a line of JSON")
     }
+}
+
+/// As many digits as anybody reads.
+fn rounded(value: f64) -> f64 {
+    (value * 1e4).round() / 1e4
 }
 
 #[cfg(test)]

@@ -14,9 +14,11 @@ use crate::figures::{Figure, Goal};
 use crate::import::{self, RECORDS_PER_IMPORT, RECORDS_PER_REFRESH, Target, refreshed_in_time};
 use crate::log::{self, Count};
 use crate::node::Node;
+use crate::options::Engine;
 use crate::postgres::Postgres;
 use crate::provider::{LONG_LIFE, Life, Provider};
-use crate::run::{Engine, Run};
+use crate::run::Run;
+use crate::setting::Setting;
 use crate::spread::Spread;
 use crate::usage::{Usage, Used};
 use crate::world::{PROJECT, uri};
@@ -81,7 +83,7 @@ fn idle_grants(run: &Run) -> usize {
 /// A server on one engine, and its provider.
 struct Ground<'a> {
     run: &'a Run,
-    engine: Engine,
+    setting: Setting,
     provider: Provider,
     postgres: Option<Postgres>,
     node: Node,
@@ -90,7 +92,8 @@ struct Ground<'a> {
 impl<'a> Ground<'a> {
     async fn prepare(run: &'a Run, engine: Engine) -> Result<Self> {
         let provider = Provider::start().await?;
-        let (postgres, node) = run.node(engine, Some(&provider)).await?;
+        let setting = Setting::of(engine).calling(&provider);
+        let (postgres, node) = run.node(&setting).await?;
         let mut connection = Connection::open(&run.client, node.address).await?;
         let environments = format!("/api/v1/projects/{PROJECT}/environments");
         for (path, name) in [
@@ -104,7 +107,7 @@ impl<'a> Ground<'a> {
         }
         Ok(Self {
             run,
-            engine,
+            setting,
             provider,
             postgres,
             node,
@@ -238,7 +241,7 @@ impl<'a> Ground<'a> {
         if let Some(postgres) = self.postgres {
             postgres.stop()?;
         }
-        let line = format!("{}: {}", self.engine.word(), log::compare(answers, records));
+        let line = format!("{}: {}", self.setting.name, log::compare(answers, records));
         Ok((answers.differences(records) as f64, line))
     }
 
@@ -255,13 +258,12 @@ impl<'a> Ground<'a> {
     }
 
     fn figure(&self, what: &str, value: f64, unit: &'static str, goal: Goal) -> Figure {
-        let name = format!("grants.{what}.{}", self.engine.word());
+        let name = format!("grants.{what}.{}", self.setting.name);
         Figure::new(name, value, unit, goal)
     }
 
     fn progress(&self, text: &str) {
-        self.run
-            .progress(&format!("{}: {text}", self.engine.word()));
+        self.run.progress(&format!("{}: {text}", self.setting.name));
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::compare::{HEAD, row};
 use crate::failure::{Context, Result};
+use crate::load::Flow;
 use crate::rounds::{Case, measure};
 use crate::run::Run;
 use crate::world::{Traffic, World};
@@ -20,6 +21,7 @@ pub async fn run(run: &Run) -> Result<()> {
         name: "bare route".to_owned(),
         address,
         traffic: Traffic::Bare(Arc::new(world)),
+        flow: Flow::flat_out(run.options.connections()),
         server: bare.id(),
         postgres: None,
         beside: None,

@@ -12,19 +12,37 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
 use crate::failure::{Context, Result};
+use crate::figures::percentile;
 use crate::tls::Client;
 use crate::wire::Wire;
 use crate::world::Traffic;
 
-/// How the load is put on.
+/// How a case is measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
-    /// Connections, each with one request at a time.
-    pub connections: usize,
     /// Before the window: handshakes, caches, a full queue.
     pub warm_up: Duration,
     /// The window.
     pub measured: Duration,
+}
+
+/// How the load is put on.
+#[derive(Clone, Copy, Debug)]
+pub struct Flow {
+    /// Connections, each with one request at a time.
+    pub connections: usize,
+    /// How long each waits after an answer.
+    pub pause: Duration,
+}
+
+impl Flow {
+    /// As fast as they are answered.
+    pub const fn flat_out(connections: usize) -> Self {
+        Self {
+            connections,
+            pause: Duration::ZERO,
+        }
+    }
 }
 
 const WARMING: u8 = 0;
@@ -50,15 +68,22 @@ pub struct Driven {
     pub latencies: Vec<u32>,
 }
 
+impl Driven {
+    /// The time within which this share was answered.
+    pub fn milliseconds(&self, share: f64) -> f64 {
+        f64::from(percentile(&self.latencies, share)) / 1e6
+    }
+}
+
 impl Load {
     /// Connects and begins.
-    pub fn begin(client: &Client, address: SocketAddr, traffic: &Traffic, count: usize) -> Self {
+    pub fn begin(client: &Client, address: SocketAddr, traffic: &Traffic, flow: Flow) -> Self {
         let gauge = Arc::new(AtomicU8::new(WARMING));
-        let connections = (0..count)
+        let connections = (0..flow.connections)
             .map(|_| {
                 let (client, traffic, gauge) =
                     (client.clone(), traffic.clone(), Arc::clone(&gauge));
-                tokio::spawn(async move { drive(&client, address, &traffic, &gauge).await })
+                tokio::spawn(async move { drive(&client, address, &traffic, flow, &gauge).await })
             })
             .collect();
         Self { gauge, connections }
@@ -89,6 +114,7 @@ async fn drive(
     client: &Client,
     address: SocketAddr,
     traffic: &Traffic,
+    flow: Flow,
     gauge: &AtomicU8,
 ) -> Result<Driven> {
     let mut rng = SmallRng::from_rng(&mut rand::rng());
@@ -109,6 +135,9 @@ async fn drive(
             driven
                 .latencies
                 .push(u32::try_from(took.as_nanos()).unwrap_or(u32::MAX));
+        }
+        if !flow.pause.is_zero() {
+            tokio::time::sleep(flow.pause).await;
         }
     }
     Ok(driven)

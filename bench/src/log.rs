@@ -103,23 +103,15 @@ impl Count {
 /// How records lie in the database.
 #[derive(Clone, Copy, Debug)]
 pub struct Segments {
-    /// Segments, so commits that stored records.
-    pub count: u64,
     /// Records in them.
     pub records: u64,
     /// Their bytes as stored, without the row's own.
     pub bytes: u64,
 }
 
-/// Segments of the only stream that begin at a record, up to the one before another.
-const SEGMENTS: &str = "
-    SELECT count(*), CAST(COALESCE(sum(count), 0) AS BIGINT),
-        CAST(COALESCE(sum(length(sealed) + length(summary)), 0) AS BIGINT)
-    FROM segment WHERE first >= $1 AND first < $2";
-
 /// Those of more than a thousand records, or the others: no batch has so many.
 const SEGMENTS_BY_SIZE: &str = "
-    SELECT count(*), CAST(COALESCE(sum(count), 0) AS BIGINT),
+    SELECT CAST(COALESCE(sum(count), 0) AS BIGINT),
         CAST(COALESCE(sum(length(sealed) + length(summary)), 0) AS BIGINT)
     FROM segment WHERE (count > 1000) = ($1 = 1)";
 
@@ -141,51 +133,11 @@ impl Segments {
         counted.map(Self::new).context("the segments")
     }
 
-    /// Of a SQLite file that no server uses any more; also what the file says of its journal.
-    pub async fn of_sqlite(file: &Path, from: u64, to: u64) -> Result<(Self, String)> {
-        let mut connection = SqliteConnectOptions::new()
-            .filename(file)
-            .connect()
-            .await
-            .context("the SQLite file")?;
-        let (version, journal): (String, String) =
-            sqlx::query_as("SELECT sqlite_version(), journal_mode FROM pragma_journal_mode")
-                .fetch_one(&mut connection)
-                .await
-                .context("SQLite's settings")?;
-        let counted = sqlx::query_as(SEGMENTS)
-            .bind(signed(from))
-            .bind(signed(to))
-            .fetch_one(&mut connection)
-            .await
-            .context("the segments")?;
-        let settings = format!("SQLite {version}: journal_mode = {journal}");
-        Ok((Self::new(counted), settings))
-    }
-
-    /// Of a PostgreSQL.
-    pub async fn of_postgres(url: &str, from: u64, to: u64) -> Result<Self> {
-        let mut connection = PgConnection::connect(url).await.context("PostgreSQL")?;
-        let counted = sqlx::query_as(SEGMENTS)
-            .bind(signed(from))
-            .bind(signed(to))
-            .fetch_one(&mut connection)
-            .await
-            .context("the segments")?;
-        Ok(Self::new(counted))
-    }
-
-    fn new((count, records, bytes): (i64, i64, i64)) -> Self {
+    fn new((records, bytes): (i64, i64)) -> Self {
         Self {
-            count: count.unsigned_abs(),
             records: records.unsigned_abs(),
             bytes: bytes.unsigned_abs(),
         }
-    }
-
-    /// Records in a commit, on average.
-    pub fn records_per_commit(&self) -> f64 {
-        self.records as f64 / self.count.max(1) as f64
     }
 
     /// Bytes a record, on average.
@@ -194,8 +146,16 @@ impl Segments {
     }
 }
 
-fn signed(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
+/// What a SQLite file that no server uses any more says of its journal.
+pub async fn settings_of_sqlite(file: &Path) -> Result<String> {
+    let connect = SqliteConnectOptions::new().filename(file);
+    let mut connection = connect.connect().await.context("the SQLite file")?;
+    let (version, journal): (String, String) =
+        sqlx::query_as("SELECT sqlite_version(), journal_mode FROM pragma_journal_mode")
+            .fetch_one(&mut connection)
+            .await
+            .context("SQLite's settings")?;
+    Ok(format!("SQLite {version}: journal_mode = {journal}"))
 }
 
 /// Both counts, side by side, and whether they are one.

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::body::Bytes;
 use hyper::header::HeaderValue;
@@ -19,6 +19,8 @@ use crate::failure::{Context, Failure, Result};
 use crate::process::{self, Cores, Place, Process};
 use crate::tls::{Certificate, Client};
 
+/// How often a server that starts is asked whether it is ready.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
 /// How long a server may take to be ready.
 const START_TIME_MAX: Duration = Duration::from_secs(20);
 
@@ -32,10 +34,8 @@ pub struct Plan<'a> {
     pub certificate: &'a Certificate,
     /// `database.url`.
     pub database: String,
-    /// What it may call, in plain HTTP.
-    pub outbound: Option<String>,
-    /// `audit.durability`.
-    pub durability: &'a str,
+    /// Further lines of its configuration.
+    pub config: String,
     /// Its name.
     pub name: &'static str,
     /// Cores of the run, and its place among them.
@@ -47,10 +47,24 @@ pub struct Plan<'a> {
 /// A running server.
 pub struct Node {
     process: Process,
+    started: Started,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where it tells what it counts.
+    pub metrics: SocketAddr,
     /// The first token.
     pub root: HeaderValue,
+}
+
+/// How it was started, and can be again.
+struct Started {
+    address: SocketAddr,
+    metrics: SocketAddr,
+    server: PathBuf,
+    config: PathBuf,
+    directory: PathBuf,
+    cores: Cores,
+    place: Place,
 }
 
 /// The tree of a stream as a head tells it.
@@ -68,8 +82,8 @@ struct Heads {
 impl Node {
     /// Makes the store with its first token, and starts a server on it.
     pub async fn init(plan: Plan<'_>, client: &Client) -> Result<Self> {
-        let address = process::free_address()?;
-        let config = plan.write_config(address)?;
+        let addresses = [process::free_address()?, process::free_address()?];
+        let config = plan.write_config(addresses)?;
         let token = plan.directory.join("token");
         let made = Command::new(plan.server)
             .arg("init")
@@ -84,29 +98,41 @@ impl Node {
             return Err(Failure(format!("coffer-server init failed: {said}")));
         }
         let token = std::fs::read_to_string(&token).context("the first token")?;
-        Self::serve(&plan, &config, address, bearer(token.trim())?, client).await
+        let root = bearer(token.trim())?;
+        Self::serve(plan.started(config, addresses), root, client).await
     }
 
     /// Starts a server of another name on a store that `first` has made.
     pub async fn join(plan: Plan<'_>, first: &Self, client: &Client) -> Result<Self> {
-        let address = process::free_address()?;
-        let config = plan.write_config(address)?;
-        Self::serve(&plan, &config, address, first.root.clone(), client).await
+        let addresses = [process::free_address()?, process::free_address()?];
+        let config = plan.write_config(addresses)?;
+        let root = first.root.clone();
+        Self::serve(plan.started(config, addresses), root, client).await
     }
 
-    async fn serve(
-        plan: &Plan<'_>,
-        config: &Path,
-        address: SocketAddr,
-        root: HeaderValue,
-        client: &Client,
-    ) -> Result<Self> {
-        let mut command = plan.cores.command(plan.place, plan.server);
-        command.arg("serve").arg("--config").arg(config);
-        let log = plan.directory.join("server.log");
+    /// Stops it, and starts it on what it left; how long it took from there until it was ready.
+    pub async fn restart(self, client: &Client) -> Result<(Self, Duration)> {
+        let Self {
+            process,
+            started,
+            root,
+            ..
+        } = self;
+        process.stop()?;
+        let begun = Instant::now();
+        let node = Self::serve(started, root, client).await?;
+        Ok((node, begun.elapsed()))
+    }
+
+    async fn serve(started: Started, root: HeaderValue, client: &Client) -> Result<Self> {
+        let mut command = started.cores.command(started.place, &started.server);
+        command.arg("serve").arg("--config").arg(&started.config);
+        let log = started.directory.join("server.log");
         let mut node = Self {
             process: Process::start("coffer-server", &mut command, log)?,
-            address,
+            address: started.address,
+            metrics: started.metrics,
+            started,
             root,
         };
         node.wait(client).await?;
@@ -116,6 +142,18 @@ impl Node {
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Its file, if its store is one.
+    pub fn sqlite_file(&self) -> PathBuf {
+        self.started.directory.join("coffer.db")
+    }
+
+    /// The first token itself.
+    pub fn root_token(&self) -> Result<&str> {
+        let root = self.root.to_str().ok();
+        root.and_then(|root| root.strip_prefix("Bearer "))
+            .context("the first token")
     }
 
     /// The heads of all streams.
@@ -140,7 +178,7 @@ impl Node {
     }
 
     async fn wait(&mut self, client: &Client) -> Result<()> {
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         loop {
             self.process.check()?;
             let failure = match self.is_ready(client).await {
@@ -150,7 +188,7 @@ impl Node {
             if begun.elapsed() > START_TIME_MAX {
                 return Err(Failure(format!("coffer-server is not ready: {failure}")));
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 
@@ -163,11 +201,20 @@ impl Node {
 }
 
 impl Plan<'_> {
+    fn started(self, config: PathBuf, [address, metrics]: [SocketAddr; 2]) -> Started {
+        Started {
+            address,
+            metrics,
+            server: self.server.to_owned(),
+            config,
+            directory: self.directory,
+            cores: self.cores,
+            place: self.place,
+        }
+    }
+
     /// A whole configuration: one worker, as the bare route has.
-    fn write_config(&self, address: SocketAddr) -> Result<PathBuf> {
-        let outbound = self.outbound.as_ref().map_or(String::new(), |origin| {
-            format!("[outbound]\nallow = [\"{origin}\"]\n")
-        });
+    fn write_config(&self, [address, metrics]: [SocketAddr; 2]) -> Result<PathBuf> {
         let text = format!(
             "listen = \"{address}\"\n\
              node = \"{name}\"\n\
@@ -183,14 +230,14 @@ impl Plan<'_> {
              [log]\n\
              level = \"info\"\n\
              format = \"text\"\n\
+             [metrics]\n\
+             listen = \"{metrics}\"\n\
              [runtime]\n\
              workers = 1\n\
-             [audit]\n\
-             durability = \"{durability}\"\n\
-             {outbound}",
-            durability = self.durability,
+             {config}",
             name = self.name,
             database = self.database,
+            config = self.config,
             certificate = self.certificate.chain.display(),
             key = self.certificate.key.display(),
         );

@@ -214,16 +214,28 @@ pub fn cpu_of_family(parent: u32) -> Result<Duration> {
     Ok(ticks(own.own + own.ended_children + children))
 }
 
-/// The most memory that a process has had resident, in bytes.
-pub fn memory_peak_bytes(process: u32) -> Result<u64> {
+/// Memory that a process has resident, in MiB.
+pub struct Memory {
+    /// Now.
+    pub now_mib: f64,
+    /// The most there was.
+    pub peak_mib: f64,
+}
+
+/// See [`Memory`].
+pub fn memory(process: u32) -> Result<Memory> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status"))
         .context("a server's memory cannot be read")?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
-    let kib: u64 = kib
-        .and_then(|kib| kib.trim().parse().ok())
-        .context("no VmHWM")?;
-    Ok(kib << 10)
+    let mib = |key: &str| {
+        let told = status.lines().find_map(|line| line.strip_prefix(key));
+        let kib = told.and_then(|told| told.trim().strip_suffix(" kB"));
+        let kib: Option<f64> = kib.and_then(|kib| kib.trim().parse().ok());
+        kib.map(|kib| kib / 1024.0).context("a server's memory")
+    };
+    Ok(Memory {
+        now_mib: mib("VmRSS:")?,
+        peak_mib: mib("VmHWM:")?,
+    })
 }
 
 /// A free port on loopback.
@@ -292,7 +304,8 @@ mod tests {
     #[test]
     fn this_process_has_used_memory_and_has_a_parent() {
         let me = std::process::id();
-        assert!(memory_peak_bytes(me).expect("a peak") > 1 << 20);
+        let memory = memory(me).expect("memory");
+        assert!(memory.now_mib > 1.0 && memory.peak_mib >= memory.now_mib);
         assert!(cpu(me).is_ok() && cpu_of_family(me).is_ok());
     }
 }

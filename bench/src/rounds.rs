@@ -3,17 +3,18 @@
 //!
 //! Invariant: all cases of a run see the same shape of load, and the ratio of two is taken round by round.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use rand::seq::SliceRandom;
 
 use crate::failure::{Failure, Result};
-use crate::figures::{Rounds, percentile};
-use crate::load::{Driven, Load};
+use crate::figures::Rounds;
+use crate::load::{Driven, Flow, Load};
 use crate::postgres::Postgres;
 use crate::process;
+use crate::quiet::{Still, settle};
 use crate::run::Run;
 use crate::world::Traffic;
 
@@ -25,6 +26,8 @@ pub struct Case<'a> {
     pub address: SocketAddr,
     /// What is asked for.
     pub traffic: Traffic,
+    /// Over how many connections, and how fast.
+    pub flow: Flow,
     /// Whose CPU is counted.
     pub server: u32,
     /// Whose CPU is counted apart.
@@ -70,12 +73,19 @@ pub async fn measure(run: &Run, cases: &[Case<'_>]) -> Result<Vec<Seen>> {
     let mut seen: BTreeMap<usize, Seen> =
         (0..cases.len()).map(|at| (at, Seen::default())).collect();
     let mut order: Vec<usize> = (0..cases.len()).collect();
+    let servers: BTreeSet<u32> = cases.iter().map(|case| case.server).collect();
     for round in 1..=run.options.rounds {
+        if round > 1 && cases.len() > 1 {
+            settle(&servers).await?;
+        }
         order.shuffle(&mut rand::rng());
         for at in &order {
             let case = &cases[*at];
             let seen = seen.entry(*at).or_default();
+            let others = servers.iter().copied().filter(|id| *id != case.server);
+            let still = Still::hold(others)?;
             measure_once(run, case, seen).await?;
+            drop(still);
             run.progress(&format!(
                 "round {round}/{}: {}: {:.0}/s, {:.1} + {:.1} µs",
                 run.options.rounds,
@@ -91,7 +101,7 @@ pub async fn measure(run: &Run, cases: &[Case<'_>]) -> Result<Vec<Seen>> {
 
 async fn measure_once(run: &Run, case: &Case<'_>, seen: &mut Seen) -> Result<()> {
     let shape = run.shape()?;
-    let begin = |address, traffic| Load::begin(&run.client, address, traffic, shape.connections);
+    let begin = |address, traffic| Load::begin(&run.client, address, traffic, case.flow);
     let beside = case
         .beside
         .as_ref()
@@ -113,7 +123,7 @@ async fn measure_once(run: &Run, case: &Case<'_>, seen: &mut Seen) -> Result<()>
     check(case, &driven)?;
     let count = driven.latencies.len() as f64;
     let a_request = |used: Duration| used.as_secs_f64() * 1e6 / count;
-    let milliseconds = |share| f64::from(percentile(&driven.latencies, share)) / 1e6;
+    let milliseconds = |share| driven.milliseconds(share);
     seen.rate.push(count / seconds);
     seen.cpu.push(a_request(after.server - before.server));
     seen.postgres

@@ -16,84 +16,16 @@ use crate::failure::{Context, Failure, Result};
 use crate::figures::Figure;
 use crate::load::Shape;
 use crate::node::{Node, Plan};
+use crate::options::{Engine, Options};
 use crate::postgres::Postgres;
 use crate::process::{self, Cores, Place, Process};
-use crate::provider::Provider;
+use crate::setting::Setting;
 use crate::table;
 use crate::tls::{Certificate, Client};
 use crate::world::Size;
 
 /// How long the bare server may take to listen.
 const BARE_TIME_MAX: Duration = Duration::from_secs(5);
-
-/// A store that Coffer runs on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
-pub enum Engine {
-    /// One file.
-    Sqlite,
-    /// A PostgreSQL of the run's own.
-    Postgresql,
-}
-
-impl Engine {
-    /// In figures and tables.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Sqlite => "sqlite",
-            Self::Postgresql => "postgresql",
-        }
-    }
-}
-
-/// What every measuring command takes.
-#[derive(Clone, Debug, clap::Args)]
-pub struct Options {
-    /// Rounds; each measures every case once, in another order.
-    #[arg(long, default_value_t = 5)]
-    pub rounds: usize,
-    /// Seconds that a case is measured in a round.
-    #[arg(long, default_value_t = 3.0)]
-    pub seconds: f64,
-    /// Seconds before that, not measured.
-    #[arg(long, default_value_t = 1.0)]
-    pub warm_up: f64,
-    /// Connections, each with one request at a time.
-    #[arg(long, default_value_t = 64)]
-    pub connections: usize,
-    /// Secrets, drawn uniformly.
-    #[arg(long, default_value_t = 10_000)]
-    pub secrets: usize,
-    /// Tokens, drawn uniformly.
-    #[arg(long, default_value_t = 1_000)]
-    pub tokens: usize,
-    /// Grants whose access tokens run out at once.
-    #[arg(long, default_value_t = 10_000)]
-    pub grants: usize,
-    /// Grants that lie idle beside them: ten times as many, unless this says otherwise.
-    #[arg(long)]
-    pub idle_grants: Option<usize>,
-    /// Records of the log that `audit` makes.
-    #[arg(long, default_value_t = 1_000_000)]
-    pub records: u64,
-    /// Which stores.
-    #[arg(long, value_delimiter = ',', default_values_t = [Engine::Sqlite, Engine::Postgresql], value_enum)]
-    pub engines: Vec<Engine>,
-    /// What the record of a read survives on the servers.
-    #[arg(long, default_value = "durable", value_parser = ["durable", "process"])]
-    pub durability: String,
-    /// Pin nothing to a core.
-    #[arg(long)]
-    pub no_pin: bool,
-    /// One JSON object a figure, and nothing else.
-    #[arg(long)]
-    pub json: bool,
-    /// This coffer-server, instead of the one that cargo builds beside the bench.
-    #[arg(long)]
-    pub server: Option<PathBuf>,
-    /// Where the run's directory is made: on the disk that is to be measured.
-    #[arg(long, default_value_os_t = std::env::temp_dir())]
-    pub directory: PathBuf,
-}
 
 /// See the module.
 pub struct Run {
@@ -116,14 +48,10 @@ impl Run {
             let text = "figures of a debug build mean nothing: run with --release";
             return Err(Failure::new(text));
         }
-        if options.rounds == 0 || options.connections == 0 || options.tokens == 0 {
-            return Err(Failure::new(
-                "rounds, connections and tokens are at least one",
-            ));
-        }
+        let options = options.settle()?;
         let server = match &options.server {
             Some(server) => server.clone(),
-            None if needs_server => build_server()?,
+            None if needs_server => build("coffer", "coffer-server")?,
             None => PathBuf::new(),
         };
         let cores = Cores::choose(!options.no_pin);
@@ -150,7 +78,6 @@ impl Run {
     pub fn shape(&self) -> Result<Shape> {
         let seconds = |value| Duration::try_from_secs_f64(value).context("a number of seconds");
         Ok(Shape {
-            connections: self.options.connections,
             warm_up: seconds(self.options.warm_up)?,
             measured: seconds(self.options.seconds)?,
         })
@@ -169,9 +96,17 @@ impl Run {
         self.directory.path()
     }
 
-    /// The SQLite file of [`Self::node`].
-    pub fn sqlite_file(&self) -> PathBuf {
-        self.directory().join("sqlite").join("coffer.db")
+    /// The command line, built if it is missing or not up to date.
+    pub fn cli(&self) -> Result<PathBuf> {
+        match &self.options.cli {
+            Some(cli) => Ok(cli.clone()),
+            None => build("coffer-cli", "coffer"),
+        }
+    }
+
+    /// The certificate of the run.
+    pub const fn certificate(&self) -> &Certificate {
+        &self.certificate
     }
 
     /// The engines that are wanted, each once.
@@ -184,23 +119,21 @@ impl Run {
             .context("no engine was named")
     }
 
-    /// A node on a new store, and the store's own server; it may call the provider, if there is one.
-    pub async fn node(
-        &self,
-        engine: Engine,
-        provider: Option<&Provider>,
-    ) -> Result<(Option<Postgres>, Node)> {
-        let (postgres, name, database) = match engine {
-            Engine::Sqlite => (None, "sqlite", "sqlite:coffer.db".to_owned()),
+    /// A node on a new store, and the store's own server.
+    pub async fn node(&self, setting: &Setting) -> Result<(Option<Postgres>, Node)> {
+        let directory = self.directory().join(setting.name);
+        std::fs::create_dir(&directory).context("a server's directory")?;
+        let (postgres, database) = match setting.engine {
+            Engine::Sqlite => (None, "sqlite:coffer.db".to_owned()),
             Engine::Postgresql => {
-                let postgres = Postgres::start(self.cores, self.directory()).await?;
+                let postgres = Postgres::start(self.cores, &directory).await?;
                 let url = postgres.url();
-                (Some(postgres), "first", url)
+                (Some(postgres), url)
             }
         };
         let plan = Plan {
-            outbound: provider.map(Provider::origin),
-            ..self.plan(name, database, Place::Server)?
+            config: setting.config.clone(),
+            ..self.plan(setting.name, directory, database, Place::Server)
         };
         let node = Node::init(plan, &self.client).await?;
         Ok((postgres, node))
@@ -208,7 +141,9 @@ impl Run {
 
     /// A second node, away from the first one's core.
     pub async fn second_node(&self, postgres: &Postgres, first: &Node) -> Result<Node> {
-        let plan = self.plan("second", postgres.url(), Place::Load)?;
+        let directory = self.directory().join("second");
+        std::fs::create_dir(&directory).context("a server's directory")?;
+        let plan = self.plan("second", directory, postgres.url(), Place::Load);
         Node::join(plan, first, &self.client).await
     }
 
@@ -251,13 +186,9 @@ impl Run {
     pub fn say_conditions(&self, body_bytes: usize) {
         let options = &self.options;
         self.say(&format!(
-            "{} connections, {} secrets, {} tokens, bodies of {body_bytes} bytes, TLS 1.3, HTTP/1.1; \
+            "{} secrets, {} tokens, bodies of {body_bytes} bytes, TLS 1.3, HTTP/1.1; \
              {} rounds of {} s, shuffled; median (least–most).",
-            options.connections,
-            options.secrets,
-            options.tokens,
-            options.rounds,
-            options.seconds,
+            options.secrets, options.tokens, options.rounds, options.seconds,
         ));
         self.say(&format!("Placed: {}.\n", self.cores.describe()));
     }
@@ -297,20 +228,23 @@ impl Run {
         eprintln!("{text}");
     }
 
-    fn plan(&self, name: &'static str, database: String, place: Place) -> Result<Plan<'_>> {
-        let directory = self.directory().join(name);
-        std::fs::create_dir(&directory).context("a server's directory")?;
-        Ok(Plan {
+    fn plan(
+        &self,
+        name: &'static str,
+        directory: PathBuf,
+        database: String,
+        place: Place,
+    ) -> Plan<'_> {
+        Plan {
             server: &self.server,
             directory,
             certificate: &self.certificate,
             database,
-            outbound: None,
-            durability: &self.options.durability,
+            config: String::new(),
             name,
             cores: self.cores,
             place,
-        })
+        }
     }
 }
 
@@ -331,21 +265,21 @@ fn refuse_memory(directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The server beside this program, made by cargo if it is missing or older than its sources.
-fn build_server() -> Result<PathBuf> {
+/// A program beside this one, made by cargo if it is missing or older than its sources.
+fn build(package: &str, name: &str) -> Result<PathBuf> {
     let program = std::env::current_exe().context("the bench's own program")?;
     let release = program.parent().context("the bench's own directory")?;
     let target = release.parent().context("the bench's own directory")?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Command::new(cargo)
-        .args(["build", "--release", "--quiet", "--package", "coffer"])
-        .args(["--bin", "coffer-server", "--target-dir"])
+        .args(["build", "--release", "--quiet", "--package", package])
+        .args(["--bin", name, "--target-dir"])
         .arg(target)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .status()
-        .context("cargo, to build coffer-server")?;
+        .context(format!("cargo, to build {name}"))?;
     built
         .success()
-        .then(|| release.join("coffer-server"))
-        .context("coffer-server could not be built")
+        .then(|| release.join(name))
+        .context(format!("{name} could not be built"))
 }

@@ -1,30 +1,33 @@
 //! One engine ready to be measured, and taken down again: its node, its world, and what its log and database say after.
 //! The same for reads and writes, so that both are accounted for by the same rules.
 //!
-//! Invariant: nothing is said of a node whose log was not read back.
+//! Invariant: whatever is measured by rounds is said of a node only once its log was read back.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Bytes;
 
-use crate::failure::{Context, Result};
-use crate::log::{self, Count, Segments};
+use crate::failure::Result;
+use crate::load::Flow;
+use crate::log::{self, Count};
 use crate::node::Node;
 use crate::postgres::Postgres;
 use crate::process;
 use crate::provider::Provider;
 use crate::rounds::Case;
-use crate::run::{Engine, Run};
-use crate::world::{Traffic, World};
+use crate::run::Run;
+use crate::scrape::Batches;
+use crate::setting::Setting;
+use crate::world::{Size, Traffic, World};
 
 /// A session of PostgreSQL that falls idle tells what it did after this time at the latest (`PGSTAT_IDLE_INTERVAL`).
 const STATISTICS_DELAY: Duration = Duration::from_millis(10_500);
 
 /// See the module.
 pub struct Stage {
-    /// On which store.
-    pub engine: Engine,
+    /// What the server is.
+    pub setting: Setting,
     /// The server.
     pub node: Node,
     /// What is asked of it.
@@ -37,9 +40,9 @@ pub struct Stage {
 }
 
 /// Records and commits so far.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Mark {
-    records: u64,
+    batches: Batches,
     commits: u64,
 }
 
@@ -49,14 +52,12 @@ pub struct Between {
     pub memory_mib: f64,
     /// Transactions that PostgreSQL committed.
     pub commits: u64,
-    from: u64,
-    to: u64,
+    /// What the server's ledger stored.
+    pub batches: Batches,
 }
 
 /// What is known once everything is over.
 pub struct Ended {
-    /// How the records lie that the rounds made.
-    pub segments: Segments,
     /// Answers that have no record, or records without an answer.
     pub unaccounted: u64,
     /// Records against answers, and what the database says of its durability.
@@ -64,18 +65,35 @@ pub struct Ended {
 }
 
 impl Stage {
-    /// Starts a store and a server, and makes a world there.
-    ///
-    /// With a provider there is a grant beside each secret.
-    pub async fn prepare(run: &Run, engine: Engine, provider: Option<&Provider>) -> Result<Self> {
-        let (postgres, node) = run.node(engine, provider).await?;
+    /// Starts a store and a server, and makes a world of the run's size there.
+    pub async fn prepare(run: &Run, setting: Setting) -> Result<Self> {
+        Self::make(run, setting, run.size(), None).await
+    }
+
+    /// The same with a grant beside each secret, which the setting must let this provider be called for.
+    pub async fn with_grants(run: &Run, setting: Setting, provider: &Provider) -> Result<Self> {
+        Self::make(run, setting, run.size(), Some(provider)).await
+    }
+
+    /// The same with a world of another size.
+    pub async fn of_size(run: &Run, setting: Setting, size: Size) -> Result<Self> {
+        Self::make(run, setting, size, None).await
+    }
+
+    async fn make(
+        run: &Run,
+        setting: Setting,
+        size: Size,
+        provider: Option<&Provider>,
+    ) -> Result<Self> {
+        let (postgres, node) = run.node(&setting).await?;
         let begun = std::time::Instant::now();
-        let mut world = World::make(&run.client, node.address, &node.root, run.size()).await?;
+        let mut world = World::make(&run.client, node.address, &node.root, size).await?;
         run.progress(&format!(
             "{}: {} secrets and {} tokens written in {:.1} s",
-            engine.word(),
-            run.options.secrets,
-            run.options.tokens,
+            setting.name,
+            size.secrets,
+            size.tokens,
             begun.elapsed().as_secs_f64()
         ));
         if let Some(provider) = provider {
@@ -87,13 +105,13 @@ impl Stage {
             let (count, took) = (world.grants(), begun.elapsed().as_secs_f64());
             run.progress(&format!(
                 "{}: {count} grants imported in {took:.1} s",
-                engine.word()
+                setting.name
             ));
         }
         let example = world.example(&run.client, node.address).await?;
         let before = mark(run, &node, postgres.as_ref()).await?;
         Ok(Self {
-            engine,
+            setting,
             node,
             world: Arc::new(world),
             postgres,
@@ -102,10 +120,32 @@ impl Stage {
         })
     }
 
-    /// This engine as a case.
-    pub fn case(&self, traffic: impl Fn(Arc<World>) -> Traffic) -> Case<'_> {
+    /// Stops the server and starts it again; how long it took from there until it was ready.
+    pub async fn restart(self, run: &Run) -> Result<(Self, Duration)> {
+        let (node, took) = self.node.restart(&run.client).await?;
+        let before = Mark {
+            // It counts from zero again.
+            batches: Batches::default(),
+            ..self.before
+        };
+        let restarted = Self {
+            node,
+            before,
+            ..self
+        };
+        Ok((restarted, took))
+    }
+
+    /// Its own name, in tables and figures.
+    pub const fn name(&self) -> &'static str {
+        self.setting.name
+    }
+
+    /// This server as a case.
+    pub fn case(&self, traffic: impl Fn(Arc<World>) -> Traffic, flow: Flow) -> Case<'_> {
         Case {
-            name: format!("coffer, {}", self.engine.word()),
+            name: format!("coffer, {}", self.name()),
+            flow,
             address: self.node.address,
             traffic: traffic(Arc::clone(&self.world)),
             server: self.node.id(),
@@ -116,18 +156,23 @@ impl Stage {
 
     /// What the rounds have made of it, taken when they are over.
     pub async fn between(&self, run: &Run) -> Result<Between> {
-        let memory = process::memory_peak_bytes(self.node.id())?;
+        let memory = process::memory(self.node.id())?;
         let now = mark(run, &self.node, self.postgres.as_ref()).await?;
         Ok(Between {
-            memory_mib: memory as f64 / f64::from(1 << 20),
+            memory_mib: memory.peak_mib,
             commits: now.commits - self.before.commits,
-            from: self.before.records,
-            to: now.records,
+            batches: now.batches.since(self.before.batches),
         })
     }
 
+    /// Stops everything, without a look at the log.
+    pub fn stop(self) -> Result<()> {
+        self.node.stop()?;
+        self.postgres.map_or(Ok(()), Postgres::stop)
+    }
+
     /// Reads the log back, stops everything, and asks the database.
-    pub async fn end(self, run: &Run, between: &Between, driven: Count) -> Result<Ended> {
+    pub async fn end(self, run: &Run, driven: Count) -> Result<Ended> {
         let made = self.world.made;
         let answers = Count {
             reads: made.reads + driven.reads,
@@ -135,24 +180,22 @@ impl Stage {
             ..made
         };
         let records = Count::of_log(&self.node, &run.client).await?;
-        let compared = format!("{}: {}", self.engine.word(), log::compare(answers, records));
+        let compared = format!("{}: {}", self.name(), log::compare(answers, records));
         let said = self.node.durability();
-        let (from, to) = (between.from, between.to);
-        let (segments, settings) = match self.postgres {
+        let settings = match self.postgres {
             Some(postgres) => {
-                let segments = Segments::of_postgres(&postgres.url(), from, to).await?;
                 let settings = postgres.settings().await?;
                 self.node.stop()?;
                 postgres.stop()?;
-                (segments, settings)
+                settings
             }
             None => {
+                let file = self.node.sqlite_file();
                 self.node.stop()?;
-                Segments::of_sqlite(&run.sqlite_file(), from, to).await?
+                log::settings_of_sqlite(&file).await?
             }
         };
         Ok(Ended {
-            segments,
             unaccounted: answers.differences(records),
             lines: [compared, settings].into_iter().chain(said).collect(),
         })
@@ -169,12 +212,8 @@ async fn mark(run: &Run, node: &Node, postgres: Option<&Postgres>) -> Result<Mar
         }
         None => 0,
     };
-    let heads = node.heads(&run.client).await?;
-    let [head] = heads.as_slice() else {
-        return None.context("a new store has more than one stream");
-    };
     Ok(Mark {
-        records: head.size,
+        batches: Batches::of(node.metrics).await?,
         commits,
     })
 }

@@ -5,10 +5,12 @@
 
 use crate::failure::{Failure, Result};
 use crate::figures::{Figure, Goal};
+use crate::load::Flow;
 use crate::log::Count;
 use crate::provider::Provider;
 use crate::rounds::{Case, Seen, measure};
-use crate::run::{Engine, Run};
+use crate::run::Run;
+use crate::setting::Setting;
 use crate::stage::Stage;
 use crate::world::Traffic;
 
@@ -20,10 +22,12 @@ pub async fn run(run: &Run) -> Result<()> {
     let provider = Provider::start().await?;
     let mut stages = Vec::new();
     for engine in run.engines()? {
-        stages.push(Stage::prepare(run, engine, Some(&provider)).await?);
+        let setting = Setting::of(engine).calling(&provider);
+        stages.push(Stage::with_grants(run, setting, &provider).await?);
     }
     say_conditions(run, &stages);
-    let cases: Vec<Case<'_>> = stages.iter().flat_map(cases).collect();
+    let flow = Flow::flat_out(run.options.connections());
+    let cases: Vec<Case<'_>> = stages.iter().flat_map(|stage| cases(stage, flow)).collect();
     let seen = measure(run, &cases).await?;
     say_table(run, &cases, &seen);
     drop(cases);
@@ -33,10 +37,9 @@ pub async fn run(run: &Run) -> Result<()> {
             reads: seen.iter().map(|seen| seen.answers).sum(),
             ..Count::default()
         };
-        figures.extend(figures_of(stage.engine, seen));
-        let unaccounted = format!("token.unaccounted.{}", stage.engine.word());
-        let between = stage.between(run).await?;
-        let ended = stage.end(run, &between, driven).await?;
+        figures.extend(figures_of(stage.name(), seen));
+        let unaccounted = format!("token.unaccounted.{}", stage.name());
+        let ended = stage.end(run, driven).await?;
         let count = ended.unaccounted as f64;
         figures.push(Figure::new(unaccounted, count, "", Goal::Exactly(0.0)));
         lines.extend(ended.lines);
@@ -51,14 +54,14 @@ pub async fn run(run: &Run) -> Result<()> {
 }
 
 /// Secrets, then tokens.
-fn cases(stage: &Stage) -> [Case<'_>; 2] {
+fn cases(stage: &Stage, flow: Flow) -> [Case<'_>; 2] {
     let case = |what: &str, case| Case {
-        name: format!("{}, {what}", stage.engine.word()),
+        name: format!("{}, {what}", stage.name()),
         ..case
     };
     [
-        case("secret", stage.case(Traffic::Reads)),
-        case("access token", stage.case(Traffic::AccessTokens)),
+        case("secret", stage.case(Traffic::Reads, flow)),
+        case("access token", stage.case(Traffic::AccessTokens, flow)),
     ]
 }
 
@@ -109,14 +112,13 @@ fn say_table(run: &Run, cases: &[Case<'_>], seen: &[Seen]) {
 }
 
 /// Of secrets and tokens.
-fn figures_of(engine: Engine, seen: &[Seen]) -> Vec<Figure> {
+fn figures_of(name: &str, seen: &[Seen]) -> Vec<Figure> {
     let [secrets, tokens] = seen else {
         return Vec::new();
     };
     let ratio = tokens.cpu_in_all().over(&secrets.cpu_in_all());
     let figure = |what: &str, value, unit, goal| {
-        let name = format!("token.{what}.{}", engine.word());
-        Figure::new(name, value, unit, goal)
+        Figure::new(format!("token.{what}.{name}"), value, unit, goal)
     };
     let cpu = |of: &Seen| of.cpu.median();
     vec![

@@ -23,6 +23,8 @@ use crate::provider::Provider;
 use crate::tls::Client;
 use crate::wire::Asked;
 
+/// Where secrets are.
+pub const SECRETS: &str = "/api/v1/secrets/";
 /// The project of everything that is measured.
 pub const PROJECT: &str = "bench";
 /// Environments that are read.
@@ -92,9 +94,7 @@ impl World {
         }
         let mut rng: SmallRng = rand::make_rng();
         let bodies: Vec<Bytes> = (0..BODIES).map(|_| fields(&mut rng)).collect();
-        let secrets = (0..size.secrets)
-            .map(|at| secret(&environment(at % ENVIRONMENTS), at))
-            .collect::<Vec<_>>();
+        let secrets = (0..size.secrets).map(secret_at).collect::<Vec<_>>();
         let apart = (0..APART_SECRETS.min(size.secrets))
             .map(|at| secret(APART, at))
             .collect::<Vec<_>>();
@@ -184,6 +184,11 @@ impl World {
         self.made.reads += self.grants.len() as u64;
         self.made.connects += RECORDS_PER_IMPORT * self.grants.len() as u64;
         Ok(())
+    }
+
+    /// A body to write, another for each of some numbers.
+    pub fn body(&self, at: usize) -> Bytes {
+        self.bodies[at % self.bodies.len()].clone()
     }
 
     /// How many grants there are.
@@ -312,6 +317,11 @@ pub async fn ask_all(
 
 fn environment(at: usize) -> String {
     format!("e{at}")
+}
+
+/// Where the secret of this number lies, of those that are read.
+pub fn secret_at(at: usize) -> String {
+    secret(&environment(at % ENVIRONMENTS), at)
 }
 
 fn secret(environment: &str, at: usize) -> String {

@@ -12,8 +12,9 @@ use super::shared::Shared;
 use super::view::STORE_LOST;
 use crate::model::{Refusal, SegmentRow};
 
-/// Segments looked for at a time.
-const SEGMENTS_AT_ONCE: u32 = 4_096;
+/// Segments looked for at a time: as many as a busy node's batches fill a large one with, and where that is not enough,
+/// as many as there can be of one record each.
+const SEGMENTS_AT_ONCE: [u32; 2] = [256, 4_096];
 /// Requests since the last look from which on a node is busy.
 const BUSY_REQUESTS: u64 = 2_000;
 /// Records that may wait for a quieter time, and no more.
@@ -65,15 +66,18 @@ impl Merger {
     pub async fn merge(&mut self) -> Result<bool, Refusal> {
         let lost = |_| Refusal::Unavailable(STORE_LOST);
         let stream = self.shared.stream;
+        let [mut at_once, most] = SEGMENTS_AT_ONCE;
         let rows = loop {
             let mut reader = self.shared.reader().await?;
             let places = reader
-                .list_segment_places(stream, self.done, SEGMENTS_AT_ONCE)
+                .list_segment_places(stream, self.done, at_once)
                 .await
                 .map_err(lost)?;
+            let all = places.len() < at_once as usize || at_once == most;
             match enough(self.done, &places, self.records)? {
                 Next::Stays(end) => self.done = end,
-                Next::TooFew => return Ok(false),
+                Next::TooFew if all => return Ok(false),
+                Next::TooFew => at_once = most,
                 Next::Merge(count) => {
                     break reader
                         .list_segments(stream, self.done, count)

@@ -33,6 +33,7 @@ use std::sync::atomic::AtomicBool;
 use crate::model::{Changes, Ref, SegmentRow, WorldRow};
 
 pub use connection::Connection;
+pub use documents::DOCUMENTS_AT_ONCE;
 pub use error::StoreError;
 pub use migrate::SCHEMA;
 pub use notes::{NOTES_PRUNED_MAX, NoteRow};

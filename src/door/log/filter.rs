@@ -114,6 +114,13 @@ impl RecordFilter {
             })
             .or_else(|| Some(exactly("principal", self.principal.as_ref().filter(plain)?)))
             .or_else(|| Some(exactly("source", self.source.as_ref().filter(plain)?)))
+            .or_else(|| {
+                let (text, _) = self.resource.as_ref()?;
+                let begin = text.split_once('*')?.0.trim_end_matches('/');
+                let begin = Some(begin.to_owned()).filter(|begin| !begin.is_empty());
+                let begin = begin.as_ref().filter(plain)?;
+                Some(format!("\"resource\":\"{begin}").into_bytes())
+            })
             .or_else(|| match self.outcome.as_ref()? {
                 OutcomeFilter::Code(code) => {
                     Some(code).filter(plain).map(|code| exactly("code", code))
@@ -152,5 +159,29 @@ impl fmt::Display for RecordFilter {
             }),
         ];
         f.write_str(&parts.into_iter().flatten().collect::<Vec<_>>().join("&"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_beginning_of_a_pattern_is_looked_for() {
+        let needle = |text: &str| {
+            let pattern = text.parse().expect("a pattern");
+            let filter = RecordFilter {
+                resource: Some((text.to_owned(), pattern)),
+                ..RecordFilter::default()
+            };
+            let needle = filter.needle();
+            needle.map(|needle| String::from_utf8(needle).expect("text"))
+        };
+        assert_eq!(needle("a/b").as_deref(), Some("\"resource\":\"a/b\""));
+        // It covers `a/b` as well.
+        assert_eq!(needle("a/b/**").as_deref(), Some("\"resource\":\"a/b"));
+        assert_eq!(needle("a/*/c").as_deref(), Some("\"resource\":\"a"));
+        assert_eq!(needle("*/c"), None);
+        assert_eq!(needle("**"), None);
     }
 }

@@ -213,6 +213,12 @@ fn find(
     let needle = asked.needle();
     let finder = needle.as_deref().map(Finder::new);
     let mut found = Vec::new();
+    // Most segments hold no such bytes at all: all of their lines are looked through at once.
+    if let Some(finder) = &finder
+        && finder.find(unsalted.all_lines()).is_none()
+    {
+        return Ok(found);
+    }
     for (index, seed, unsalted) in unsalted.lines() {
         let may = wanted.contains(&index)
             && finder

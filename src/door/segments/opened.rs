@@ -79,6 +79,11 @@ impl Unsalted {
         Some(missing)
     }
 
+    /// All lines without their salts, each with its newline.
+    pub(in crate::door) fn all_lines(&self) -> &[u8] {
+        self.parsed.lines()
+    }
+
     /// Each line without its salt and its newline, with its index and what its salt was made from.
     pub(in crate::door) fn lines(&self) -> impl Iterator<Item = (u64, &Seed, &[u8])> {
         self.items().filter_map(|item| match item {

@@ -8,9 +8,10 @@ use super::View;
 use crate::door::Place;
 use crate::door::facts::{self, KnownConnection, Living};
 use crate::model::{
-    Connection, DocumentKind, Fields, Ref, Refusal, SealedRow, Secret, SecretId, SecretPath,
-    VersionId,
+    Connection, DocumentKind, DocumentRow, Fields, Ref, Refusal, SealedRow, Secret, SecretId,
+    SecretPath, VersionId,
 };
+use crate::store::DOCUMENTS_AT_ONCE;
 
 /// Whose row it is.
 pub(crate) enum Owner {
@@ -127,20 +128,51 @@ impl View {
         Ok(Some(connection))
     }
 
-    /// Whose rows those of this owner are.
+    /// Whose rows those of these owners are, in any order; an id that is nobody's here has none.
     ///
     /// # Errors
     /// As [`Self::find_connection`].
-    pub(crate) async fn find_owner(
+    pub(crate) async fn find_owners(
         &self,
         place: &Place,
-        id: SecretId,
-    ) -> Result<Option<Owner>, Refusal> {
-        if let Some(secret) = self.find_secret_by_id(place, id).await? {
-            return Ok(Some(Owner::Secret(secret)));
+        ids: &[SecretId],
+    ) -> Result<Vec<Owner>, Refusal> {
+        let environment = place.environment.id;
+        let mut owners = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(DOCUMENTS_AT_ONCE) {
+            let mut ids: Vec<[u8; 16]> = ids.iter().map(|id| *id.as_bytes()).collect();
+            for kind in [DocumentKind::Secret, DocumentKind::Connection] {
+                if ids.is_empty() {
+                    break;
+                }
+                let found = self
+                    .read(async |connection| connection.find_documents(kind, &ids).await)
+                    .await?;
+                self.note_ahead(&found.at);
+                for row in found.value {
+                    // One of another environment is not here, whatever its id says.
+                    if row.space != *environment.as_bytes() {
+                        continue;
+                    }
+                    let owner = self.open_owner(place, &row)?;
+                    let at = Ref::secret(environment, owner.place().1);
+                    self.relied().refs.push((at, found.at.seq));
+                    owners.push(owner);
+                    ids.retain(|id| *id != row.id);
+                }
+            }
         }
-        let found = self.find_connection_by_id(place, id).await?;
-        Ok(found.map(|connection| Owner::Connection(Box::new(connection))))
+        Ok(owners)
+    }
+
+    fn open_owner(&self, place: &Place, row: &DocumentRow) -> Result<Owner, Refusal> {
+        let keys = &self.shared.keys;
+        let owner = match row.kind {
+            DocumentKind::Connection => facts::open_connection(keys, place, row)
+                .map(|connection| Owner::Connection(Box::new(connection))),
+            _ => facts::open_secret(keys, place, row).map(Owner::Secret),
+        };
+        owner.map_err(|_| Refusal::Tampered)
     }
 
     /// What a connection serves.

@@ -2,8 +2,7 @@
 //!
 //! Invariant: a version leaves its term only into the newest one, or because its document no longer lists it.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 
 use super::Census;
 use crate::crypto::VersionContext;
@@ -149,19 +148,22 @@ pub(super) async fn old_versions(
     Ok(rows)
 }
 
-/// The secrets and connections these versions belong to, each found once: each is a ref of the decision.
+/// The secrets and connections these versions belong to: each is a ref of the decision.
 /// A version without its owner's document is none of Coffer's doing, and is not thrown away on a database's word.
 pub(super) async fn owners(
     view: &View,
     place: &Place,
     rows: &[VersionRow],
 ) -> Result<HashMap<SecretId, Owner>, Refusal> {
-    let mut owners = HashMap::new();
-    for row in rows {
-        if let Entry::Vacant(slot) = owners.entry(row.secret) {
-            let found = view.find_owner(place, row.secret).await?;
-            slot.insert(found.ok_or(Refusal::Tampered)?);
-        }
+    let ids: BTreeSet<SecretId> = rows.iter().map(|row| row.secret).collect();
+    let ids: Vec<SecretId> = ids.into_iter().collect();
+    let found = view.find_owners(place, &ids).await?;
+    let owners: HashMap<SecretId, Owner> = found
+        .into_iter()
+        .map(|owner| (owner.place().0, owner))
+        .collect();
+    if owners.len() != ids.len() {
+        return Err(Refusal::Tampered);
     }
     Ok(owners)
 }

@@ -5,7 +5,7 @@
 
 use super::*;
 use crate::model::DocumentKind::{Secret, Token};
-use crate::store::{Look, Seen, StoreError};
+use crate::store::{Look, Reader, Seen, StoreError};
 
 fn names(seen: Seen<Vec<DocumentRow>>) -> Vec<String> {
     seen.value.into_iter().map(|row| row.name).collect()
@@ -59,6 +59,25 @@ both_engines! {
         assert_eq!(below, ["db/2", "db/_"]);
         assert_eq!(names(reader.list_documents(Secret, SPACE, "db/", "db/a", 2).await.unwrap()), [""; 0]);
         assert_eq!(names(reader.list_documents(Secret, SPACE, "e", "", 2).await.unwrap()), ["e"]);
+    }
+
+    async fn many_documents_are_found_at_once(trial: Trial) {
+        let documents = (1..=40).map(|id| document(Secret, id, &format!("s{id:02}"))).collect();
+        trial.change(2, &Changes { documents, ..Changes::default() }).await;
+        let mut reader = trial.store.reader().await.unwrap();
+        let find = async |reader: &mut Reader, kind, ids: &[u8]| {
+            let ids: Vec<[u8; 16]> = ids.iter().map(|id| [*id; 16]).collect();
+            let found = reader.find_documents(kind, &ids).await.unwrap();
+            assert_eq!(found.at, at(2));
+            let mut names: Vec<String> = found.value.into_iter().map(|row| row.name).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(find(&mut reader, Secret, &[7]).await, ["s07"]);
+        assert_eq!(find(&mut reader, Secret, &[41, 3, 2]).await, ["s02", "s03"]);
+        assert_eq!(find(&mut reader, Token, &[1]).await, [""; 0]);
+        let twenty: Vec<u8> = (11..=30).collect();
+        assert_eq!(find(&mut reader, Secret, &twenty).await.len(), 20);
     }
 
     async fn what_is_due_is_listed_and_what_lives_is_counted(trial: Trial) {
