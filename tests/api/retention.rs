@@ -17,7 +17,7 @@ const OLD: Ttl = Ttl::days(92);
 
 async fn prune(v: &TestVault) -> Result<u64, Refusal> {
     let mut pruner = v.door().pruner(RETENTION);
-    prune_records(v.door(), &mut pruner, || false).await
+    prune_records(v.door(), &mut pruner, true, || false).await
 }
 
 /// Prunes, and says how many records went.

@@ -161,7 +161,7 @@ both_engines! {
         let upper = hashes(&v, &path, "1/000.p/2").await;
         {
             let mut pruner = v.door().pruner(Ttl::days(90));
-            let pruned = prune_records(v.door(), &mut pruner, || false).await;
+            let pruned = prune_records(v.door(), &mut pruner, true, || false).await;
             assert!(pruned.expect("a log that can be pruned") > 256);
         }
         assert_eq!(hashes(&v, &path, "1/000.p/2").await, upper);

@@ -31,7 +31,7 @@ both_engines! {
             }).await;
             let pruned = {
                 let mut pruner = v.door().pruner(Ttl::days(90));
-                prune_records(v.door(), &mut pruner, || false).await
+                prune_records(v.door(), &mut pruner, true, || false).await
             };
             assert!(matches!(pruned, Err(Refusal::Tampered)), "{pruned:?}");
             let (again, said) = v.check().await;

@@ -24,7 +24,7 @@ use ranges::Range;
 use survey::Survey;
 
 /// Words of the ranges that one survey looks after, at most; a range has at least its own.
-const WORDS_AT_ONCE: usize = 100_000;
+const WORDS_AT_ONCE: usize = 500_000;
 /// A stream that is not this node's and has stood still for so long is everybody's to prune: its node is gone.
 const STILL_FOR: Ttl = Ttl::days(1);
 
@@ -32,6 +32,8 @@ const STILL_FOR: Ttl = Ttl::days(1);
 pub struct Pruner {
     shared: Arc<Shared>,
     retention: Ttl,
+    /// Whether this turn looks at what was pruned before, too.
+    again: bool,
     /// Ranges that this turn has looked at, by their first index.
     looked_at: HashSet<(StreamId, u64)>,
 }
@@ -64,6 +66,7 @@ impl Door {
         Pruner {
             shared: Arc::clone(&self.shared),
             retention,
+            again: false,
             looked_at: HashSet::new(),
         }
     }
@@ -76,8 +79,9 @@ pub struct Plan {
 }
 
 impl Pruner {
-    /// Begins a turn: every range is looked at again.
-    pub fn begin(&mut self) {
+    /// Begins a turn, which looks at what was pruned before, too, if it is to look `again`.
+    pub fn begin(&mut self, again: bool) {
+        self.again = again;
         self.looked_at.clear();
     }
 
@@ -95,7 +99,7 @@ impl Pruner {
             if stream != self.shared.stream && !self.stands_still(stream).await? {
                 continue;
             }
-            for range in ranges::old(&self.shared, stream, before).await? {
+            for range in ranges::old(&self.shared, stream, before, self.again).await? {
                 if survey.words() >= WORDS_AT_ONCE {
                     break;
                 }

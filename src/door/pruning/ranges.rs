@@ -39,13 +39,14 @@ struct Seen {
     keeps: bool,
 }
 
-/// The ranges of a stream whose records are all from before an instant.
+/// The ranges of a stream whose records are all from before an instant; `again` those that were pruned before as well.
 pub(super) async fn old(
     shared: &Arc<Shared>,
     stream: StreamId,
     before: Timestamp,
+    again: bool,
 ) -> Result<Vec<Range>, Refusal> {
-    let mut ranges = Ranges::new(stream, before);
+    let mut ranges = Ranges::new(stream, before, again);
     let mut from = 0;
     loop {
         let seen = list(shared, stream, from).await?;
@@ -115,16 +116,18 @@ async fn list(shared: &Arc<Shared>, stream: StreamId, from: u64) -> Result<Vec<S
 struct Ranges {
     stream: StreamId,
     before: Timestamp,
+    again: bool,
     found: Vec<Range>,
     /// The range that may still grow, with its records and when its first segment ended.
     open: Option<(Range, u64, Timestamp)>,
 }
 
 impl Ranges {
-    const fn new(stream: StreamId, before: Timestamp) -> Self {
+    const fn new(stream: StreamId, before: Timestamp, again: bool) -> Self {
         Self {
             stream,
             before,
+            again,
             found: Vec::new(),
             open: None,
         }
@@ -149,7 +152,7 @@ impl Ranges {
                 }
                 None => self.open = Some((alone, records, next.to)),
             }
-        } else if next.keeps {
+        } else if next.keeps && self.again {
             self.found.push(alone);
         }
     }
@@ -172,7 +175,7 @@ mod tests {
 
     fn ranges(segments: &[(u32, u64, bool, bool)], before_day: u64) -> Vec<(u64, u32)> {
         let day = |day: u64| Timestamp::from_micros(Ttl::days(day).micros());
-        let mut ranges = Ranges::new(StreamId::from_bytes([1; 16]), day(before_day));
+        let mut ranges = Ranges::new(StreamId::from_bytes([1; 16]), day(before_day), true);
         let mut first = 0;
         for (count, to, pruned, keeps) in segments {
             ranges.take(&Seen {
