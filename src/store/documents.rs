@@ -12,12 +12,10 @@ use super::{Connection, StoreError};
 
 const TABLE: &str = "document";
 
-/// Documents of one [find](Connection::find_documents), at most.
-pub const DOCUMENTS_AT_ONCE: usize = 20;
 /// The grave of what lives.
 const LIVING: &[u8] = &[];
 
-type Columns = (
+pub(super) type Columns = (
     i64,
     Vec<u8>,
     Option<i64>,
@@ -32,15 +30,6 @@ type Columns = (
 pub(super) const FIND: &str = "
     SELECT w.seq, w.mark, d.kind, d.id, d.space, d.name, d.grave, d.due, d.sealed
     FROM world w LEFT JOIN document d ON d.kind = $1 AND d.id = $2
-    WHERE w.id = 1";
-
-// So many, whether or not as many are asked for: one text, planned once.
-pub(super) const FIND_SOME: &str = "
-    SELECT w.seq, w.mark, d.kind, d.id, d.space, d.name, d.grave, d.due, d.sealed
-    FROM world w LEFT JOIN document d ON d.kind = $1 AND d.id IN (
-        $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
-        $12, $13, $14, $15, $16, $17, $18, $19, $20, $21
-    )
     WHERE w.id = 1";
 
 pub(super) const FIND_NAMED: &str = "
@@ -114,43 +103,6 @@ impl Connection {
         id: [u8; 16],
     ) -> Result<Seen<Option<DocumentRow>>, StoreError> {
         Ok(seen(rows!(self, Columns, FIND, kind as i64, &id[..])?)?.first())
-    }
-
-    /// Those there are of these ids, alive or dead, in any order; no more than [`DOCUMENTS_AT_ONCE`].
-    pub async fn find_documents(
-        &mut self,
-        kind: DocumentKind,
-        ids: &[[u8; 16]],
-    ) -> Result<Seen<Vec<DocumentRow>>, StoreError> {
-        debug_assert!((1..=DOCUMENTS_AT_ONCE).contains(&ids.len()));
-        // The last one again where there are fewer.
-        let at = |at: usize| &ids[at.min(ids.len() - 1)][..];
-        seen(rows!(
-            self,
-            Columns,
-            FIND_SOME,
-            kind as i64,
-            at(0),
-            at(1),
-            at(2),
-            at(3),
-            at(4),
-            at(5),
-            at(6),
-            at(7),
-            at(8),
-            at(9),
-            at(10),
-            at(11),
-            at(12),
-            at(13),
-            at(14),
-            at(15),
-            at(16),
-            at(17),
-            at(18),
-            at(19)
-        )?)
     }
 
     /// The living document of this name.
@@ -373,7 +325,7 @@ pub(super) const DELETE: Many = Many {
     after: "",
 };
 
-fn seen(rows: Vec<Columns>) -> Result<Seen<Vec<DocumentRow>>, StoreError> {
+pub(super) fn seen(rows: Vec<Columns>) -> Result<Seen<Vec<DocumentRow>>, StoreError> {
     Seen::of(
         rows,
         |(seq, mark, kind, id, space, name, grave, due, sealed)| {

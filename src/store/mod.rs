@@ -16,6 +16,7 @@ mod postgres;
 mod readers;
 mod roles;
 mod segments;
+mod some_documents;
 mod sqlite;
 mod streams;
 #[cfg(test)]
@@ -33,13 +34,13 @@ use std::sync::atomic::AtomicBool;
 use crate::model::{Changes, Ref, SegmentRow, WorldRow};
 
 pub use connection::Connection;
-pub use documents::DOCUMENTS_AT_ONCE;
 pub use error::StoreError;
 pub use migrate::SCHEMA;
 pub use notes::{NOTES_PRUNED_MAX, NoteRow};
 pub use odd::OddRow;
 pub use readers::Reader;
 pub use roles::RoleNames;
+pub use some_documents::DOCUMENTS_AT_ONCE;
 pub use world::{Seen, Stamp};
 pub use writer::{Batch, Look, NewHead, ReadOutcome, Writer};
 
