@@ -15,6 +15,7 @@ mod nodes;
 mod oidc;
 mod openapi;
 mod operations;
+mod release;
 mod support;
 mod surgery;
 mod torture;

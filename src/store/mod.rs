@@ -28,8 +28,8 @@ mod writer;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::model::{Changes, Ref, SegmentRow, WorldRow};
 
@@ -151,6 +151,10 @@ const FOREIGN_CODE: &str = "The database holds a trigger, a view, a rule or a po
 pub struct Store {
     source: Source,
     readers: Arc<Readers>,
+    /// On SQLite a connection that nothing is sent on. While one is open, the index of the log in memory says what was
+    /// committed, and the next commit writes over what a failed one left; without any, the log is read from its file,
+    /// where pages stand that were never synced.
+    anchor: Mutex<Option<Writer>>,
     /// Whether somebody here may replace and delete segments.
     keeps: AtomicBool,
 }
@@ -169,10 +173,18 @@ impl Store {
         let store = Self {
             readers: Readers::new(source.clone(), settings.readers),
             source,
+            anchor: Mutex::default(),
             keeps: AtomicBool::new(true),
         };
         // The first connection turns the write-ahead log on, which a reader may not.
-        store.writer().await?.close().await;
+        let mut first = store.writer().await?;
+        match store.engine() {
+            Engine::Postgres => first.close().await,
+            Engine::Sqlite => {
+                sqlite::settle(first.within()).await?;
+                *store.anchor() = Some(first);
+            }
+        }
         Ok(store)
     }
 
@@ -277,5 +289,13 @@ impl Store {
     /// Closes the connections that are not in use.
     pub async fn close(&self) {
         self.readers.close().await;
+        let anchor = self.anchor().take();
+        if let Some(anchor) = anchor {
+            anchor.close().await;
+        }
+    }
+
+    fn anchor(&self) -> MutexGuard<'_, Option<Writer>> {
+        self.anchor.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -59,7 +59,7 @@ impl RoleNames {
     pub fn sql(&self) -> String {
         let quoted = |name: &str| format!("'{}'", name.replace('\'', "''"));
         format!(
-            "\\set ON_ERROR_STOP on\nBEGIN;\nSELECT set_config('coffer.owner', {}, true), \
+            "{HEAD}BEGIN;\nSELECT set_config('coffer.owner', {}, true), \
              set_config('coffer.server', {}, true), set_config('coffer.keeper', {}, true);\n{}{}COMMIT;\n",
             quoted(&self.owner),
             quoted(&self.server),
@@ -69,6 +69,11 @@ impl RoleNames {
         )
     }
 }
+
+const HEAD: &str = "-- Coffer's roles on PostgreSQL, to be made by a superuser in Coffer's own database, before its tables are there or later:
+--   psql --set ON_ERROR_STOP=1 --file roles.sql DATABASE
+-- None has a password yet: give each what pg_hba.conf asks for.
+";
 
 /// Roles, what they may do with database and schema, and to whom the tables belong that are there.
 static MAKE: LazyLock<String> = LazyLock::new(|| {

@@ -14,6 +14,7 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection as _};
 
+use super::connection::{Connection, on, rows};
 use super::{LOCK_WAIT_MS, Role, STATEMENTS_MAX, StoreError};
 
 /// What the writer keeps of the file in memory, in KiB and negative as SQLite takes it: the pages that writes go back to.
@@ -91,6 +92,24 @@ fn bounded(options: SqliteConnectOptions) -> SqliteConnectOptions {
         return options.pragma("max_page_count", pages);
     }
     options
+}
+
+/// Copies what the write-ahead log holds into the file, syncs that, and empties the log.
+const CHECKPOINT: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
+
+const UNSYNCED: &str = "The database file cannot be synced: look at its disk, then start again.";
+
+/// Makes the log that an earlier process left durable, or does not begin. That process may have ended because a sync
+/// failed: the kernel then takes the pages for clean, no later sync writes them, and they are still read as if they were
+/// there. What would be appended to them would be lost with them. As pages of the file they are written anew.
+pub(super) async fn settle(connection: &mut Connection) -> Result<(), StoreError> {
+    let settled = async { rows!(connection, (i64, i64, i64), CHECKPOINT) }.await;
+    match settled {
+        Ok(rows) if rows.iter().all(|(busy, ..)| *busy == 0) => Ok(()),
+        Ok(_) => Err(StoreError::LockWait),
+        Err(StoreError::Lost) => Err(StoreError::Refused(UNSYNCED.to_owned())),
+        Err(error) => Err(error),
+    }
 }
 
 const SETTINGS: &str = "

@@ -6,6 +6,7 @@
 mod commits;
 mod engines;
 mod finds;
+mod roles;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -15,8 +16,8 @@ use tempfile::TempDir;
 
 use super::connection::{on, run};
 use super::{
-    Batch, Connection, DatabaseSettings, DatabaseUrl, Engine, NewHead, Role, RoleUrls, SCHEMA,
-    Stamp, Store, Writer,
+    Batch, Connection, DatabaseSettings, DatabaseUrl, Engine, NewHead, Role, RoleNames, RoleUrls,
+    SCHEMA, Stamp, Store, Writer,
 };
 use crate::config::Durability;
 use crate::model::{
@@ -61,13 +62,17 @@ fn engines_here() -> Vec<Engine> {
 impl Trial {
     async fn fresh(engine: Engine) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let url = match engine {
-            Engine::Sqlite => DatabaseUrl::Sqlite(folder.path().join("coffer.db")),
-            Engine::Postgres => DatabaseUrl::Postgres(fresh_database().await),
+        let (url, roles) = match engine {
+            Engine::Sqlite => {
+                let url = DatabaseUrl::Sqlite(folder.path().join("coffer.db"));
+                (url, RoleUrls::default())
+            }
+            // As it is to be run: by the role that serves, which may do no more than it needs.
+            Engine::Postgres => with_roles(&fresh_database().await).await,
         };
         let settings = DatabaseSettings {
             url,
-            roles: RoleUrls::default(),
+            roles,
             readers: 4,
             accept_fsync_off: true,
         };
@@ -153,9 +158,13 @@ impl Trial {
             .collect()
     }
 
-    /// A statement that Coffer itself never sends.
+    /// A statement that Coffer itself never sends, by the owner of the tables.
     async fn run(&self, text: &'static str) {
-        let mut connection = self.store.source.connect(Role::Writer).await.unwrap();
+        self.run_as(Role::Migrator, text).await;
+    }
+
+    async fn run_as(&self, role: Role, text: &'static str) {
+        let mut connection = self.store.source.connect(role).await.unwrap();
         run(&mut connection, text).await;
     }
 
@@ -204,6 +213,39 @@ async fn fresh_database() -> String {
     let end = url[path..].find('/').map_or(url.len(), |at| path + at);
     url.truncate(end);
     format!("{url}/{name}{query}")
+}
+
+/// Makes the three roles of Coffer for a database: the URL of the one that serves, and those of the others.
+async fn with_roles(superuser: &str) -> (DatabaseUrl, RoleUrls) {
+    let names = names_in(superuser);
+    let mut connection = PgConnection::connect(superuser).await.unwrap();
+    let made = sqlx::raw_sql(AssertSqlSafe(names.sql()));
+    made.execute(&mut connection).await.unwrap();
+    let url = |name: &str| as_role(superuser, name);
+    let roles = RoleUrls {
+        keeper: Some(url(&names.keeper)),
+        owner: Some(url(&names.owner)),
+    };
+    (DatabaseUrl::Postgres(url(&names.server)), roles)
+}
+
+/// Roles belong to the whole server: those of a database are named after it.
+fn names_in(url: &str) -> RoleNames {
+    let database = url.rsplit('/').next().unwrap();
+    let database = database.split('?').next().unwrap();
+    let name = |role: &str| format!("{database}_{role}");
+    RoleNames {
+        owner: name("owner"),
+        server: name("server"),
+        keeper: name("keeper"),
+    }
+}
+
+/// The same database for another role.
+fn as_role(url: &str, role: &str) -> String {
+    let (scheme, rest) = url.split_once("//").unwrap();
+    let rest = rest.split_once('@').map_or(rest, |(_, rest)| rest);
+    format!("{scheme}//{role}@{rest}")
 }
 
 fn world(seq: u64) -> WorldRow {

@@ -5,6 +5,7 @@
 mod batches;
 mod commits;
 mod disk;
+mod fsync;
 mod hangups;
 mod kills;
 pub mod load;

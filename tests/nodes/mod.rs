@@ -15,6 +15,7 @@ mod keys;
 mod once;
 mod places;
 mod revoked;
+mod roles;
 mod rotation;
 mod starts;
 mod stopped;

@@ -54,6 +54,8 @@ pub struct Cluster {
     pub engine: Engine,
     /// The database, without any proxy.
     pub url: String,
+    /// Further lines of `[database]`.
+    pub database: String,
     folder: TempDir,
     authority: String,
 }
@@ -81,7 +83,8 @@ impl Cluster {
         Self::unfounded(engine).await.founded().await
     }
 
-    async fn founded(self) -> Self {
+    /// This cluster, founded by `init`.
+    pub async fn founded(self) -> Self {
         let ended = self.init("a").await;
         assert!(ended.status.success(), "{}", text(&ended.stderr));
         let plain = std::fs::read_to_string(self.path("a.token")).expect("a token");
@@ -115,6 +118,7 @@ impl Cluster {
             },
             engine,
             url,
+            database: String::new(),
             folder,
             authority,
         }
@@ -303,10 +307,11 @@ impl Cluster {
     fn configure(&self, node: &str, start: &Start<'_>) -> PathBuf {
         let state = start.state.unwrap_or(node);
         let url = start.url.unwrap_or(&self.url);
+        let further = &self.database;
         let config = self.path(&format!("{state}.toml"));
         let text = format!(
             "listen = \"127.0.0.1:0\"\nnode = \"{node}\"\nstate_dir = \"{state}.state\"\n\
-             [database]\nurl = \"{url}\"\n[tls]\ncertificate = \"certificate.pem\"\nkey = \"key.pem\"\n\
+             [database]\nurl = \"{url}\"\n{further}[tls]\ncertificate = \"certificate.pem\"\nkey = \"key.pem\"\n\
              [seal]\nkind = \"file\"\nfile = \"root.key\"\n[log]\nformat = \"json\"\n\
              [outbound]\nallow = [\"127.0.0.0/8\"]\n[metrics]\nlisten = \"127.0.0.1:0\"\n{more}",
             more = start.config

@@ -4,6 +4,7 @@
 //! Invariant: a test never skips PostgreSQL; where there is none, it fails.
 
 use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,15 +17,23 @@ use tokio::sync::OnceCell;
 pub struct Server {
     /// The URL of its first database.
     pub url: String,
+    /// Where it keeps its data and its log; empty when it is not ours.
+    pub folder: PathBuf,
     _child: Option<Child>,
 }
 
 impl Server {
     /// Starts one that writes lazily, or durably.
     pub fn start(fsync: bool) -> Self {
+        Self::start_with(fsync, &[])
+    }
+
+    /// The same, with further variables.
+    pub fn start_with(fsync: bool, env: &[(&str, &str)]) -> Self {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres");
         let mut child = Command::new(script)
             .args(fsync.then_some("--fsync"))
+            .envs(env.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -34,10 +43,13 @@ impl Server {
         BufReader::new(stdout)
             .read_line(&mut line)
             .expect("scripts/postgres prints a line");
-        let url = line.split_whitespace().next();
-        let url = url.expect("there is a PostgreSQL: see what scripts/postgres said above");
+        let (url, folder) = line
+            .trim()
+            .split_once(' ')
+            .expect("there is a PostgreSQL: see what scripts/postgres said above");
         Self {
             url: url.to_owned(),
+            folder: folder.into(),
             _child: Some(child),
         }
     }
@@ -56,7 +68,11 @@ impl Server {
 pub fn shared() -> &'static Server {
     static SHARED: OnceLock<Server> = OnceLock::new();
     SHARED.get_or_init(|| match std::env::var("COFFER_TEST_POSTGRES") {
-        Ok(url) => Server { url, _child: None },
+        Ok(url) => Server {
+            url,
+            folder: PathBuf::new(),
+            _child: None,
+        },
         Err(_) => Server::start(false),
     })
 }

@@ -65,6 +65,11 @@ impl Ledger {
         match self.verified(at, &to, notes) {
             Some(changes) => {
                 for (at, refs) in changes {
+                    let refs = if fault::planted("notes skipped") {
+                        Box::default()
+                    } else {
+                        refs
+                    };
                     self.shared.history.apply(&self.shared.cache, at, refs);
                 }
             }

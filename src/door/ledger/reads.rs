@@ -8,6 +8,7 @@ use super::follow::notes_max;
 use super::{Fenced, Ledger, Next, Trouble, check_schema};
 use crate::door::draft::{Draft, Outcome};
 use crate::door::history::Standing;
+use crate::fault;
 use crate::store::{Look, ReadOutcome, Stamp, StoreError};
 
 impl Ledger {
@@ -40,7 +41,7 @@ impl Ledger {
             self.catch_up().await?;
         }
         let at = self.shared.history.at();
-        let Some(next) = self.gather_holding(drafts, outcomes)? else {
+        let Some(next) = self.gather_holding(drafts, outcomes, false)? else {
             return Ok(());
         };
         let (first, next) = self.send(next, &at, Look::Unmoved).await?;
@@ -54,7 +55,8 @@ impl Ledger {
             mark: first.world.mark,
         };
         self.follow(&first.world, first.notes)?;
-        let Some(next) = self.gather_holding(drafts, outcomes)? else {
+        let unvalidated = fault::planted("second statement unvalidated");
+        let Some(next) = self.gather_holding(drafts, outcomes, unvalidated)? else {
             return Ok(());
         };
         let (second, next) = self.send(next, &seen, Look::Linked).await?;
@@ -102,15 +104,18 @@ impl Ledger {
         }
     }
 
-    /// The drafts that hold, as the stream's next state; `None` when there is nothing to say.
+    /// The drafts that hold, as the stream's next state; `None` when there is nothing to say. All of them where a
+    /// test has planted that.
     fn gather_holding(
         &self,
         drafts: &[Draft],
         outcomes: &mut [Outcome],
+        unvalidated: bool,
     ) -> Result<Option<Next>, Trouble> {
         outcomes.fill(Outcome::Again);
-        let holds =
-            |index: &usize| self.shared.history.standing(&drafts[*index].relied) == Standing::Holds;
+        let holds = |index: &usize| {
+            unvalidated || self.shared.history.standing(&drafts[*index].relied) == Standing::Holds
+        };
         let holding: Vec<usize> = (0..drafts.len()).filter(holds).collect();
         if holding.is_empty() && self.matters.is_empty() {
             return Ok(None);

@@ -146,9 +146,10 @@ async fn a_holder_that_stands_still_is_ended_and_a_fresh_one_is_not() {
     }
     drop(readers);
     trial
-        .run(
+        .run_as(
+            Role::Writer,
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-        WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()",
         )
         .await;
     assert!(matches!(

@@ -172,7 +172,7 @@ both_engines! {
             assert!(trial.writer().await.store_reads(&batch(size, &segment), &at(1), Look::Unmoved, 9, Durability::Durable).await.unwrap().stored);
         }
         let before = trial.segments().await;
-        let mut writer = trial.store.writer().await.unwrap();
+        let mut writer = trial.store.keeper().await.unwrap();
         for count in [0, 1, 3] {
             assert!(!writer.replace_segments(count, &segment(1, 14)).await.unwrap(), "there are two");
             assert_eq!(trial.segments().await, before);
