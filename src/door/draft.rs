@@ -52,7 +52,7 @@ pub(super) struct Draft {
 /// What became of a draft.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Outcome {
-    /// It is durable.
+    /// It is stored, as durably as the configuration says.
     Stored,
     /// It was touched: decide again.
     Again,

@@ -82,7 +82,7 @@ pub struct Door {
     ledger: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
-/// What a request is answered with, once its record is durable.
+/// What a request is answered with, once its record is stored.
 #[derive(Debug)]
 pub struct Answer<R> {
     /// The operation's reply.
@@ -92,7 +92,7 @@ pub struct Answer<R> {
 }
 
 impl Door {
-    /// Runs an operation for a request: decides, records, and answers once both are durable.
+    /// Runs an operation for a request: decides, records, and answers once both are stored.
     ///
     /// # Errors
     /// The refusal, recorded as well, but for what never reaches the door.

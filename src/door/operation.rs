@@ -17,7 +17,7 @@ pub trait Operation: Send + Sync + 'static {
     const ACTION: Action;
     /// How the door authorises it; an exact scope unless the operation says otherwise.
     const ACCESS: Access = Access::Exact;
-    /// What the caller gets when the decision is durable.
+    /// What the caller gets when the decision is stored.
     type Reply: Send + 'static;
 
     /// What it is done to: authorised, recorded and counted.

@@ -94,7 +94,7 @@ impl Queue {
         }
     }
 
-    /// Waits until a draft without changes is durable, or is not.
+    /// Waits until a draft without changes is stored, or is not.
     pub(super) async fn read(&self, draft: Draft) -> Outcome {
         self.join(draft, |waiting| &mut waiting.reads).await
     }

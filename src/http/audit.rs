@@ -1,5 +1,5 @@
 //! The audit log over HTTP: its newest records, whole exports as they are read, heads, and the public key.
-//! Heads are read when the request's own record is durable, so an export holds its own beginning and stops there.
+//! Heads are read when the request's own record is stored, so an export holds its own beginning and stops there.
 //!
 //! Invariant: an export that does not come to its end is cut off, and is not taken for whole.
 

@@ -1,5 +1,5 @@
 //! Asking for the log, and writing down where all of its streams stand.
-//! A reply is nothing yet: heads are read when this record is durable, so that the export contains its own beginning.
+//! A reply is nothing yet: heads are read when this record is stored, so that the export contains its own beginning.
 //!
 //! Invariant: every look at the log is in the log, and says what was asked for.
 

@@ -185,6 +185,22 @@ on_both! {
         assert!(ended.sentence.contains("Rollback suspected"), "{ended:?}");
     }
 
+    async fn what_is_left_over_is_brought_to_the_disk(engine: Engine) {
+        let cluster = Cluster::new(engine).await;
+        let a = started(&cluster, PROCESS).await;
+        cluster.place(&a, "payments/prod").await;
+        cluster.set(&a, ONE, "1").await;
+        cluster.value(&a, ONE).await;
+        let metrics = a.metrics().await;
+        let read = metrics.value("coffer_log_head_records");
+        eventually("everything has waited", || async {
+            let (head, synced) = kept(&cluster);
+            (head as f64 >= read && synced.is_none()).then_some(())
+        })
+        .await;
+        assert_eq!(cluster.version(&a, ONE).await, 1);
+    }
+
     async fn an_orderly_end_waits_for_the_disk(engine: Engine) {
         let (cluster, a) = with_copy(engine, PROCESS).await;
         read_on(&cluster, &a).await;
