@@ -6,7 +6,7 @@
 use super::endpoint::{Answered, Asked, Captured, Endpoint};
 use super::reply::{Body, Reply};
 use crate::door::{TILE_WIDTH, Tile};
-use crate::model::{Refusal, Resource};
+use crate::model::{Refusal, Resource, StreamId};
 use crate::operations::audit::{ReadCheckpoint, ReadTile};
 
 const CHECKPOINT: &str = "text/plain; charset=utf-8";
@@ -25,7 +25,10 @@ impl Endpoint for ReadCheckpoint {
         Ok(Resource::AUDIT.text())
     }
 
-    async fn reply(note: String, _: &Answered<'_>) -> Result<Reply, Refusal> {
+    async fn reply(stream: StreamId, answered: &Answered<'_>) -> Result<Reply, Refusal> {
+        let mut heads = answered.door.heads().await?.into_iter();
+        let head = heads.find(|head| head.stream == stream);
+        let note = head.ok_or(Refusal::Tampered)?.note;
         Ok(Reply::stream(CHECKPOINT, Body::full(note.into())))
     }
 }

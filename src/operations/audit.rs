@@ -78,16 +78,16 @@ pub struct ReadCheckpoint {
 
 impl Operation for ReadCheckpoint {
     const ACTION: Action = Action::Audit;
-    /// The signed note.
-    type Reply = String;
+    /// Which stream: its head is read when this record is stored.
+    type Reply = StreamId;
 
     fn resource(&self) -> Resource<'_> {
         Resource::AUDIT
     }
 
-    async fn decide(&self, _: &Cx<'_>, view: &View) -> Result<Decision<String>, Refusal> {
+    async fn decide(&self, _: &Cx<'_>, view: &View) -> Result<Decision<StreamId>, Refusal> {
         let head = head_of(view, self.stream).await?;
-        Ok(Decision::new(head.note)
+        Ok(Decision::new(head.stream)
             .say("coffer.audit", "checkpoint")
             .say("coffer.stream", self.stream))
     }
@@ -103,7 +103,7 @@ pub struct ReadTile {
 
 impl Operation for ReadTile {
     const ACTION: Action = Action::Audit;
-    /// What was asked for: it is read when this record is durable.
+    /// What was asked for: it is read when this record is stored.
     type Reply = (StreamId, Tile);
 
     fn resource(&self) -> Resource<'_> {

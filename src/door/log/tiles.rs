@@ -69,6 +69,7 @@ impl Door {
     /// The store does not answer, a segment is missing or does not open, or a tile of an upper level takes longer to make.
     pub async fn tile(&self, stream: StreamId, tile: Tile) -> Result<Option<Vec<u8>>, Refusal> {
         let shared = &self.shared;
+        shared.sync().await?;
         let first = tile.index * TILE_WIDTH;
         let Some(level) = tile.level else {
             return entries(shared, stream, first, tile.width).await;
