@@ -38,16 +38,16 @@ pub(super) const LIST: &str = "
     WHERE w.id = 1
     ORDER BY v.id";
 
-// The inner list is answered by the index alone; values are fetched for one page only.
+// The inner list is answered by the index alone, in its order; values are fetched for one page only.
 pub(super) const LIST_BEFORE_TERM: &str = "
     SELECT w.seq, w.mark, v.id, v.environment, v.secret, v.term, v.wrapped, v.sealed
     FROM world w LEFT JOIN (
         SELECT id FROM version
-        WHERE environment = $1 AND term < $2 AND id > $3
-        ORDER BY id LIMIT $4 + 0
+        WHERE environment = $1 AND term < $2 AND (term, id) > ($3, $4)
+        ORDER BY term, id LIMIT $5 + 0
     ) page ON TRUE LEFT JOIN version v ON v.id = page.id
     WHERE w.id = 1
-    ORDER BY v.id";
+    ORDER BY v.term, v.id";
 
 pub(super) const COUNT_BY_TERM: &str = "
     SELECT w.seq, w.mark, v.term, v.versions
@@ -75,21 +75,22 @@ impl Connection {
         seen(rows!(self, Columns, LIST, &after[..], i64::from(limit))?)
     }
 
-    /// Versions of an environment whose data keys are wrapped under a term below `term`, by id.
+    /// Versions of an environment whose data keys are wrapped under a term below `term`, by their terms and ids.
     pub async fn list_versions_before_term(
         &mut self,
         environment: EnvironmentId,
         term: u32,
-        after: Option<VersionId>,
+        after: Option<(u32, VersionId)>,
         limit: u32,
     ) -> Result<Seen<Vec<VersionRow>>, StoreError> {
-        let after = after.map_or([0; 16], |id| *id.as_bytes());
+        let (after_term, after) = after.map_or((0, [0; 16]), |(term, id)| (term, *id.as_bytes()));
         seen(rows!(
             self,
             Columns,
             LIST_BEFORE_TERM,
             &environment.as_bytes()[..],
             i64::from(term),
+            i64::from(after_term),
             &after[..],
             i64::from(limit)
         )?)

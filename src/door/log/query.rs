@@ -4,6 +4,7 @@
 //! Invariant: what is given is in order of time, and a segment that is missing or does not open ends the query unfinished.
 
 use std::collections::{BinaryHeap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 
 use memchr::memmem::Finder;
@@ -18,6 +19,8 @@ use crate::model::{Refusal, SegmentRow, StreamId, Timestamp};
 
 /// Summaries looked at in one go.
 const SUMMARIES_AT_ONCE: u32 = 512;
+/// Segments opened in one go, at most: as long as nothing is found, twice as many each time.
+const SEGMENTS_AT_ONCE: u32 = 8;
 
 /// A look at the log that goes on for as long as it is asked.
 pub struct LogQuery {
@@ -27,6 +30,8 @@ pub struct LogQuery {
     /// Taken, and not given yet: a segment of another stream may hold newer ones.
     found: BinaryHeap<Found>,
     left: usize,
+    /// Segments that are opened next time.
+    at_once: u32,
 }
 
 /// A stream on the way back from its head.
@@ -73,6 +78,7 @@ impl LogQuery {
             streams: heads.into_iter().map(backwards).collect(),
             found: BinaryHeap::new(),
             left: usize::try_from(limit).unwrap_or(usize::MAX),
+            at_once: 1,
         }
     }
 
@@ -142,7 +148,7 @@ impl LogQuery {
         Ok(())
     }
 
-    /// Opens a stream's next segment, unless its summary says that nothing is to be found there.
+    /// Opens a stream's next segments, unless the first one's summary says that nothing is to be found there.
     async fn look_at(&mut self, at: usize) -> Result<(), Refusal> {
         let stream = &mut self.streams[at];
         let Some(ahead) = stream.next.pop_front() else {
@@ -152,17 +158,38 @@ impl LogQuery {
         if !ahead.may_find {
             return Ok(());
         }
-        // By now it may be merged with others, which were looked at or are to come.
+        let end = below.min(ahead.first + u64::from(ahead.count));
+        let mut count = 1;
+        while count < self.at_once
+            && stream.next.front().is_some_and(|next| next.may_find)
+            && let Some(next) = stream.next.pop_front()
+        {
+            stream.below = next.first;
+            count += 1;
+        }
+        let wanted = stream.below..end;
+        // By now they may be merged with others, which were looked at or are to come.
         let rows = {
             let mut reader = self.shared.reader().await?;
-            reader.list_segments(stream.stream, ahead.first, 1).await
+            reader
+                .list_segments(stream.stream, wanted.start, count)
+                .await
         };
         let rows = rows.map_err(|_| Refusal::Unavailable(STORE_LOST))?;
-        let row = rows.into_iter().next().ok_or(Refusal::Tampered)?;
+        if !covers(&rows, &wanted) {
+            return Err(Refusal::Tampered);
+        }
         let (shared, asked) = (Arc::clone(&self.shared), Arc::clone(&self.asked));
-        let wanted = ahead.first..below.min(ahead.first + u64::from(ahead.count));
         let _turn = self.shared.scan_turn().await;
-        let found = aside(move || find(&shared, &asked, &row, wanted)).await?;
+        let found = aside(move || {
+            let found = rows.iter().map(|row| find(&shared, &asked, row, &wanted));
+            found.collect::<Result<Vec<_>, Refusal>>()
+        });
+        let found: Vec<Found> = found.await?.into_iter().flatten().collect();
+        self.at_once = match found.is_empty() {
+            true => SEGMENTS_AT_ONCE.min(2 * self.at_once),
+            false => 1,
+        };
         self.found.extend(found);
         Ok(())
     }
@@ -202,12 +229,24 @@ impl Ahead {
     }
 }
 
+/// Whether these segments, in order, hold all of these indexes.
+fn covers(rows: &[SegmentRow], wanted: &Range<u64>) -> bool {
+    let mut end = wanted.start;
+    for row in rows {
+        if row.first > end {
+            return false;
+        }
+        end = end.max(row.first + u64::from(row.count));
+    }
+    end >= wanted.end
+}
+
 /// The records of a segment that are taken, of those at the wanted indexes.
 fn find(
     shared: &Shared,
     asked: &RecordFilter,
     row: &SegmentRow,
-    wanted: std::ops::Range<u64>,
+    wanted: &Range<u64>,
 ) -> Result<Vec<Found>, Refusal> {
     let unsalted = Unsalted::open(&shared.keys, row).map_err(|_| Refusal::Tampered)?;
     let needle = asked.needle();
@@ -240,4 +279,32 @@ fn find(
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_that_is_missing_is_noticed() {
+        let row = |first, count| SegmentRow {
+            stream: StreamId::from_bytes([1; 16]),
+            first,
+            count,
+            seq: 1,
+            summary: Vec::new(),
+            sealed: Vec::new(),
+        };
+        let [a, b, c] = [row(0, 4), row(4, 4), row(8, 4)];
+        let covers = |rows: &[&SegmentRow], wanted: Range<u64>| {
+            let rows: Vec<SegmentRow> = rows.iter().map(|row| (*row).clone()).collect();
+            covers(&rows, &wanted)
+        };
+        assert!(covers(&[&a, &b], 2..8));
+        assert!(covers(&[&a, &b, &c], 0..9));
+        assert!(!covers(&[&a, &c], 0..12));
+        assert!(!covers(&[&a, &b], 0..9));
+        assert!(!covers(&[&b], 3..8));
+        assert!(!covers(&[], 0..1));
+    }
 }

@@ -180,7 +180,7 @@ impl View {
         &self,
         place: &Place,
         term: u32,
-        after: Option<VersionId>,
+        after: Option<(u32, VersionId)>,
         limit: u32,
     ) -> Result<Vec<VersionRow>, Refusal> {
         let id = place.environment.id;

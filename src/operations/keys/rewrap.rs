@@ -11,8 +11,9 @@ use crate::model::{
     Action, EnvironmentName, Ref, Refusal, Resource, SecretId, VersionId, VersionRow,
 };
 
-/// Versions that one decision moves; with a ref each, well below the thousand of a decision.
-const MOVED_MAX: usize = 200;
+/// Versions that one decision moves: whoever reads meanwhile waits for the commit of so many. With a ref each, they are
+/// well below the thousand of a decision.
+const MOVED_MAX: usize = 100;
 /// Sealed bytes that one decision loads, about; the next begins behind them.
 const LOADED_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Versions loaded at a time, so that the bound above is not passed by much.
@@ -134,7 +135,7 @@ pub(super) async fn old_versions(
     let mut rows: Vec<VersionRow> = Vec::new();
     let mut bytes = 0;
     while rows.len() < MOVED_MAX && bytes < LOADED_BYTES_MAX {
-        let after = rows.last().map(|row| row.id);
+        let after = rows.last().map(|row| (row.term, row.id));
         let page = view
             .list_versions_before_term(place, term, after, LOADED_ROWS)
             .await?;

@@ -112,8 +112,11 @@ both_engines! {
         assert_eq!(reader.find_version(id(7)).await.unwrap(), Seen { at: at(2), value: Some(version(7, 2)) });
         assert_eq!(reader.find_version(id(151)).await.unwrap().value, None);
         assert_eq!(reader.list_versions([148; 16], 9).await.unwrap().value, [version(149, 3), version(150, 1)]);
-        let old = reader.list_versions_before_term(environment, 2, Some(id(3)), 2).await.unwrap();
+        let old = reader.list_versions_before_term(environment, 2, Some((1, id(3))), 2).await.unwrap();
         assert_eq!(old.value, [version(6, 1), version(9, 1)]);
+        // The lowest term first, whatever the ids are.
+        let old = reader.list_versions_before_term(environment, 3, Some((1, id(147))), 2).await.unwrap();
+        assert_eq!(old.value, [version(150, 1), version(1, 2)]);
         assert_eq!(reader.list_versions_before_term(environment, 1, None, 2).await.unwrap(), Seen { at: at(2), value: vec![] });
         let counts = reader.count_versions_by_term(environment).await.unwrap();
         assert_eq!(counts.value, [(1, 50), (2, 50), (3, 50)]);
