@@ -51,6 +51,7 @@ pub mod tls;
 mod tokens;
 mod unread;
 mod url;
+mod wiped;
 
 pub use app::{App, NodeFacts};
 pub use open::OPEN_ROUTES;

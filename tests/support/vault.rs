@@ -26,9 +26,9 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::client::{Client, Token};
-use super::postgres;
 use super::records::Records;
 use super::scrape::Scrape;
+use super::{left, postgres};
 
 /// How long the first token lives.
 const ROOT_TTL: Ttl = Ttl::days(365);
@@ -89,12 +89,13 @@ struct Running {
 impl TestVault {
     /// A new vault, with the environment `payments/prod`.
     pub async fn new(engine: Engine) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = left::folder();
         let url = match engine {
             Engine::Sqlite => DatabaseUrl::Sqlite(folder.path().join("coffer.db")),
             Engine::Postgres => DatabaseUrl::Postgres(postgres::migrated().await),
         };
         let root_key = RootKey::generate(&SystemEntropy);
+        left::root_key(root_key.to_hex().expose());
         let ground = Ground {
             folder,
             url,
