@@ -9,6 +9,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use commands::Command;
+use mimalloc::MiMalloc;
+use zeroizing_alloc::ZeroAlloc;
 
 /// The Coffer server: keeps secrets sealed, hands them out over HTTPS, and records every use.
 #[derive(Parser)]
@@ -18,9 +20,10 @@ struct Arguments {
     command: Command,
 }
 
-/// A request makes some forty small objects: this allocator serves them in half the time of the C library's.
+/// A request makes some forty small objects: mimalloc serves them in half the time of the C library's. What is freed is
+/// wiped first: values and tokens pass through buffers of the HTTP and TLS libraries, which wipe nothing.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: ZeroAlloc<MiMalloc> = ZeroAlloc(MiMalloc);
 
 fn main() -> ExitCode {
     coffer::crypto::keep_new_files_private();

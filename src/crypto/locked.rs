@@ -14,7 +14,7 @@ use std::{
 
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::entropy::Entropy;
+use crate::{entropy::Entropy, fault};
 
 /// Length of every key in Coffer, in bytes; also the size of a slot.
 pub const KEY_BYTES: usize = 32;
@@ -276,6 +276,7 @@ pub struct Hardening {
 }
 
 /// Shuts core dumps and ptrace off, and makes the key pages. Call it first thing in `main`, before any key exists.
+/// A debug build may be told to leave ptrace on, for tests that look for what is left in memory.
 #[must_use]
 pub fn harden_process() -> Hardening {
     let _ = arena();
@@ -283,10 +284,11 @@ pub fn harden_process() -> Hardening {
         rlim_cur: 0,
         rlim_max: 0,
     };
+    let left_open = fault::planted("memory left open");
     // SAFETY: both calls take plain integers and a pointer to a live struct, and change this process's attributes only.
     unsafe {
         Hardening {
-            undumpable: libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) == 0,
+            undumpable: !left_open && libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) == 0,
             no_core: libc::setrlimit(libc::RLIMIT_CORE, &none) == 0,
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::limits::{HEADER_TIME_MAX, IDLE_TIME_MAX};
+use super::limits::{HEADER_TIME_MAX, IDLE_STREAMS_TIME_MAX, IDLE_TIME_MAX};
 
 /// How often a connection is looked at.
 const TICK: Duration = Duration::from_millis(2_500);
@@ -19,6 +19,8 @@ const _: () = assert!(TICK.as_millis() * 4 <= HEADER_TIME_MAX.as_millis());
 
 /// One connection's.
 pub(super) struct Activity {
+    /// How long nothing may be asked.
+    idle_time_max: Duration,
     /// What [`Self::head_since`] is counted from.
     began: Instant,
     running: AtomicUsize,
@@ -42,16 +44,17 @@ pub(super) enum Over {
 impl Activity {
     /// A connection whose first head is awaited from now on.
     pub(super) fn awaiting_head() -> Arc<Self> {
-        Arc::new(Self::new(1))
+        Arc::new(Self::new(1, IDLE_TIME_MAX))
     }
 
-    /// A connection whose heads are bounded otherwise.
-    pub(super) fn idle() -> Arc<Self> {
-        Arc::new(Self::new(0))
+    /// A connection of HTTP/2, whose heads are bounded otherwise.
+    pub(super) fn of_streams() -> Arc<Self> {
+        Arc::new(Self::new(0, IDLE_STREAMS_TIME_MAX))
     }
 
-    fn new(head_since: u64) -> Self {
+    fn new(head_since: u64, idle_time_max: Duration) -> Self {
         Self {
+            idle_time_max,
             began: Instant::now(),
             running: AtomicUsize::new(0),
             begun: AtomicUsize::new(0),
@@ -104,7 +107,7 @@ impl Activity {
                 if arriving >= HEADER_TIME_MAX {
                     return Over::Slow;
                 }
-            } else if since.elapsed() >= IDLE_TIME_MAX {
+            } else if since.elapsed() >= self.idle_time_max {
                 return Over::Idle;
             }
         }
@@ -152,6 +155,12 @@ mod tests {
         let (time, over) = ends(&activity).await;
         assert_eq!(over, Over::Idle);
         assert!((IDLE_TIME_MAX..=IDLE_TIME_MAX + TICK).contains(&time));
+        let streams = Activity::of_streams();
+        drop(streams.begin());
+        let (time, over) = ends(&streams).await;
+        assert_eq!(over, Over::Idle);
+        let soon = IDLE_STREAMS_TIME_MAX..=IDLE_STREAMS_TIME_MAX + TICK;
+        assert!(soon.contains(&time));
     }
 
     #[tokio::test(start_paused = true)]
@@ -186,7 +195,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_head_that_trickles_in_has_no_more_time() {
-        let activity = Activity::idle();
+        let activity = Activity::of_streams();
         assert!(activity.head_arrives());
         let trickle = async {
             loop {

@@ -52,8 +52,10 @@ pub const STREAMS_MAX: u32 = 128;
 pub const REQUESTS_MAX: usize = 8_192;
 /// Those of one source, an address or a /64 of IPv6.
 pub const REQUESTS_PER_SOURCE_MAX: usize = REQUESTS_MAX / 8;
-/// A connection on which no request runs is ended after this time.
+/// A connection on which no request runs is ended after this time (HTTP/1.1).
 pub const IDLE_TIME_MAX: Duration = Duration::from_secs(120);
+/// The same of HTTP/2, where it costs nobody a request: what was read last stays in a buffer until then.
+pub const IDLE_STREAMS_TIME_MAX: Duration = Duration::from_secs(5);
 /// How often a silent HTTP/2 peer is asked whether it is still there, and how long it may take to say so.
 pub const PING_INTERVAL: Duration = Duration::from_secs(20);
 /// See [`PING_INTERVAL`].

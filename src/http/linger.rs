@@ -17,12 +17,14 @@ use tokio_rustls::server::TlsStream;
 use super::activity::Activity;
 use super::lengths::Lengths;
 use super::limits::{LINGER_BYTES_MAX, LINGER_TIME_MAX};
+use super::wiped::{Wiped, wipe_unfilled};
 
 const PIECE_BYTES: usize = 8 << 10;
 
-/// A TLS connection that lingers when it is shut down, and notes the heads that arrive until then.
+/// A TLS connection that lingers when it is shut down, and notes the heads that arrive until then. What is read into is
+/// wiped first.
 pub(super) struct Lingering {
-    stream: TlsStream<TcpStream>,
+    stream: TlsStream<Wiped<TcpStream>>,
     activity: Arc<Activity>,
     /// The search through the head that arrives.
     lengths: Lengths,
@@ -32,7 +34,7 @@ pub(super) struct Lingering {
 }
 
 impl Lingering {
-    pub(super) const fn new(stream: TlsStream<TcpStream>, activity: Arc<Activity>) -> Self {
+    pub(super) const fn new(stream: TlsStream<Wiped<TcpStream>>, activity: Arc<Activity>) -> Self {
         Self {
             stream,
             activity,
@@ -73,6 +75,7 @@ impl AsyncRead for Lingering {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
+        wipe_unfilled(buffer);
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
         self.note(&buffer.filled()[before..]);
         Poll::Ready(Ok(()))

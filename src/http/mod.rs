@@ -52,6 +52,7 @@ pub mod tls;
 mod tokens;
 mod unread;
 mod url;
+mod wiped;
 
 pub use app::{App, NodeFacts};
 pub use open::OPEN_ROUTES;

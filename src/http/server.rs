@@ -36,6 +36,7 @@ use super::reply::Body;
 use super::shares::Peer;
 use super::source::network_of;
 use super::unread::RequestBody;
+use super::wiped::Wiped;
 use crate::metrics::{Metrics, open_files_max};
 
 /// After an error of `accept`, such as no more file descriptors.
@@ -106,7 +107,7 @@ async fn connection(
     let _ = stream.set_nodelay(true);
     let handshake = tokio::select! {
         _ = stop.wait_for(|stop| *stop) => return,
-        handshake = timeout(HANDSHAKE_TIME_MAX, acceptor.accept(stream)) => handshake,
+        handshake = timeout(HANDSHAKE_TIME_MAX, acceptor.accept(Wiped(stream))) => handshake,
     };
     let Ok(Ok(stream)) = handshake else { return };
     let peer = app.peer(peer.ip());
@@ -118,16 +119,18 @@ async fn connection(
 }
 
 async fn http2_connection(
-    stream: TlsStream<TcpStream>,
+    stream: TlsStream<Wiped<TcpStream>>,
     peer: Peer,
     app: Arc<App>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let activity = Activity::idle();
+    let activity = Activity::of_streams();
     let mut http = http2::Builder::new(TokioExecutor::new());
     http.timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
         .max_header_list_size(HEADER_BYTES_MAX as u32)
+        // A table of headers would keep each token for as long as the connection lives.
+        .header_table_size(0)
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIME_MAX);
     let peer = Arc::new(peer);
@@ -139,7 +142,7 @@ async fn http2_connection(
             Arc::clone(&peer),
         )
     });
-    let mut running = pin!(http.serve_connection(TokioIo::new(stream), service));
+    let mut running = pin!(http.serve_connection(TokioIo::new(Wiped(stream)), service));
     tokio::select! {
         _ = running.as_mut() => return,
         _ = over(&activity, &mut stop) => running.as_mut().graceful_shutdown(),
@@ -149,7 +152,7 @@ async fn http2_connection(
 }
 
 async fn http1_connection(
-    stream: TlsStream<TcpStream>,
+    stream: TlsStream<Wiped<TcpStream>>,
     peer: Peer,
     app: Arc<App>,
     mut stop: watch::Receiver<bool>,

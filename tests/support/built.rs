@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use super::client::{Client, Token};
 use super::scrape::Scrape;
-use super::{eventually, postgres};
+use super::{eventually, left, memory, postgres};
 
 /// What opens the seal of every such server.
 pub const PASSPHRASE: &str = "correct horse battery staple";
@@ -63,7 +63,8 @@ pub struct Built {
 impl Place {
     /// Founds a cluster with the passphrase seal.
     pub async fn found(engine: Engine) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = left::folder();
+        left::secret("a passphrase", PASSPHRASE.as_bytes());
         let at = |name: &str| folder.path().join(name);
         let names = vec!["127.0.0.1".to_owned()];
         let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
@@ -171,7 +172,8 @@ impl Place {
             .args([verb, "--config"])
             .arg(config)
             .env("COFFER_DATABASE_URL", &self.database)
-            .env("COFFER_ACCEPT_FSYNC_OFF", "1");
+            .env("COFFER_ACCEPT_FSYNC_OFF", "1")
+            .env("COFFER_FAILPOINTS", memory::door());
         command
     }
 }

@@ -13,7 +13,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Certificate, Method, StatusCode};
 use serde_json::Value;
 
-use super::described;
+use super::{described, left};
 
 const API: &str = "/api/v1";
 
@@ -26,6 +26,13 @@ pub struct Token {
     pub id: String,
 }
 
+impl Token {
+    /// The random part of it, which whoever has needs no more.
+    pub fn digits(&self) -> &str {
+        self.text.rsplit('_').nth(1).expect("digits")
+    }
+}
+
 /// A client of one server.
 #[derive(Clone)]
 pub struct Client {
@@ -36,9 +43,19 @@ pub struct Client {
 impl Client {
     /// A client that trusts this certificate authority alone, given in PEM.
     pub fn new(address: SocketAddr, authority: &str) -> Self {
+        Self::of(address, authority, reqwest::Client::builder())
+    }
+
+    /// The same, of HTTP/1.1 alone.
+    pub fn http1(address: SocketAddr, authority: &str) -> Self {
+        let builder = reqwest::Client::builder().http1_only();
+        Self::of(address, authority, builder)
+    }
+
+    fn of(address: SocketAddr, authority: &str, builder: reqwest::ClientBuilder) -> Self {
         install_provider();
         let authority = Certificate::from_pem(authority.as_bytes()).expect("it is PEM");
-        let http = reqwest::Client::builder()
+        let http = builder
             .tls_certs_only([authority])
             .https_only(true)
             .no_proxy()
@@ -117,12 +134,16 @@ impl Call {
     /// With this token.
     #[must_use]
     pub fn by(self, token: &Token) -> Self {
+        left::secret("a token", token.digits().as_bytes());
         self.header("authorization", &format!("Bearer {}", token.text))
     }
 
     /// With this header.
     #[must_use]
     pub fn header(self, name: &str, value: &str) -> Self {
+        if name.eq_ignore_ascii_case("idempotency-key") {
+            left::secret("a key of a request", value.as_bytes());
+        }
         let name = HeaderName::try_from(name).expect("a header's name");
         let value = HeaderValue::try_from(value).expect("a header's value");
         Self {
@@ -146,6 +167,8 @@ impl Call {
     /// With these bytes, which are said to be JSON.
     #[must_use]
     pub fn bytes(self, bytes: Vec<u8>) -> Self {
+        let bytes = left::with_canary(&self.method, &self.path, bytes);
+        left::secrets(&bytes);
         let call = self.header("content-type", "application/json");
         Self {
             request: call.request.body(bytes),
@@ -165,6 +188,11 @@ impl Call {
         };
         answer.check();
         described::check(&self.method, &self.path, &answer);
+        left::answer(&self.method, &self.path, &answer);
+        let answer = Answer {
+            body: left::without_canary(answer.body),
+            ..answer
+        };
         Ok(answer)
     }
 }

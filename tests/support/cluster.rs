@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::client::Token;
 use super::node::{Ended, Node, replace, text};
 use super::records::Records;
-use super::{certificate, postgres};
+use super::{certificate, left, postgres};
 
 /// Makes two tests of a story about built servers, one for each database.
 macro_rules! on_both {
@@ -88,6 +88,8 @@ impl Cluster {
         let ended = self.init("a").await;
         assert!(ended.status.success(), "{}", text(&ended.stderr));
         let plain = std::fs::read_to_string(self.path("a.token")).expect("a token");
+        let root = std::fs::read_to_string(self.path("root.key")).expect("a root key");
+        left::root_key(root.trim().as_bytes());
         Self {
             root: Token {
                 text: plain.trim().to_owned(),
@@ -105,7 +107,7 @@ impl Cluster {
 
     /// An empty database, and nothing else.
     pub async fn unfounded(engine: Engine) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = left::folder();
         let url = match engine {
             Engine::Sqlite => format!("sqlite://{}", folder.path().join("coffer.db").display()),
             Engine::Postgres => postgres::empty().await,
@@ -155,7 +157,9 @@ impl Cluster {
         run.arg(command[0]).arg("--config").arg(config);
         run.args(&command[1..]).env("COFFER_ACCEPT_FSYNC_OFF", "1");
         let ran = tokio::task::spawn_blocking(move || run.output()).await;
-        ran.expect("no panic").expect("coffer-server can be run")
+        let ran = ran.expect("no panic").expect("coffer-server can be run");
+        left::said(&[&ran.stdout[..], &ran.stderr[..]].concat());
+        ran
     }
 
     /// Starts a node that serves.
@@ -299,6 +303,11 @@ impl Cluster {
         row.get(0)
     }
 
+    /// The authority that its nodes' certificate is signed by, in PEM.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
     /// A file beside the database.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
@@ -312,8 +321,9 @@ impl Cluster {
         let text = format!(
             "listen = \"127.0.0.1:0\"\nnode = \"{node}\"\nstate_dir = \"{state}.state\"\n\
              [database]\nurl = \"{url}\"\n{further}[tls]\ncertificate = \"certificate.pem\"\nkey = \"key.pem\"\n\
-             [seal]\nkind = \"file\"\nfile = \"root.key\"\n[log]\nformat = \"json\"\n\
+             [seal]\nkind = \"file\"\nfile = \"root.key\"\n[log]\nformat = \"json\"\nlevel = \"{level}\"\n\
              [outbound]\nallow = [\"127.0.0.0/8\"]\n[metrics]\nlisten = \"127.0.0.1:0\"\n{more}",
+            level = left::level(),
             more = start.config
         );
         replace(&config, &text);

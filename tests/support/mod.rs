@@ -5,11 +5,14 @@
 //! Invariant: whatever a test starts ends with the test binary, also when it is killed.
 
 pub mod built;
+pub mod canary;
 pub mod certificate;
 pub mod client;
 pub mod cluster;
 pub mod described;
 pub mod history;
+pub mod left;
+pub mod memory;
 pub mod node;
 pub mod oidc;
 pub mod postgres;

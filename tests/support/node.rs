@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value;
 
 use super::client::Client;
-use super::eventually;
 use super::scrape::Scrape;
+use super::{eventually, left};
 
 /// A running server. Its [`Client`]'s methods are its own.
 pub struct Node {
@@ -169,6 +169,7 @@ impl Deref for Node {
 impl Said {
     fn hear(&self, stderr: ChildStderr) {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            left::said(line.as_bytes());
             self.lines.lock().expect("no panic").push(line);
         }
         self.closed.store(true, Ordering::Release);

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::left;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -30,6 +31,7 @@ impl Scrape {
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
         let kind = "content-type: text/plain; version=0.0.4; charset=utf-8\r\n";
         assert!(head.contains(kind), "{head}");
+        left::said(text.as_bytes());
         let samples = text.lines().filter(|line| !line.starts_with('#'));
         let sample = |line: &str| {
             let (series, value) = line.rsplit_once(' ').expect("a series and its value");

@@ -28,10 +28,12 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::certificate::certificate;
 use super::client::{Client, Token};
 use super::eventually;
-use super::postgres;
 use super::records::Records;
 use super::scrape::Scrape;
+use super::{left, postgres};
 
+/// One for all vaults: it is bound into everything, and chosen by nobody.
+const CLUSTER: ClusterId = ClusterId::from_bytes(*b"a story's vault.");
 /// How long the first token lives.
 const ROOT_TTL: Ttl = Ttl::days(365);
 
@@ -91,12 +93,13 @@ struct Running {
 impl TestVault {
     /// A new vault, with the environment `payments/prod`.
     pub async fn new(engine: Engine) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = left::folder();
         let url = match engine {
             Engine::Sqlite => DatabaseUrl::Sqlite(folder.path().join("coffer.db")),
             Engine::Postgres => DatabaseUrl::Postgres(postgres::migrated().await),
         };
         let root_key = RootKey::generate(&SystemEntropy);
+        left::root_key(root_key.to_hex().expose());
         let ground = Ground {
             folder,
             url,
@@ -290,7 +293,7 @@ impl Ground {
         let (store, state_dir) = (self.store().await, self.state_dir());
         let plain = door::found(Founding {
             store: &store,
-            cluster: cluster(),
+            cluster: CLUSTER,
             root,
             seal: b"kept by the test".to_vec(),
             clock: &self.clock,
@@ -311,7 +314,7 @@ impl Ground {
         let rows = store.reader().await.expect("the store reads");
         let rows = { rows }.list_all_keys().await.expect("there are keys");
         let root = RootKey::from_hex(&self.root_key).expect("the root key");
-        Keyring::open(root, cluster(), &rows.value).expect("the keys open")
+        Keyring::open(root, CLUSTER, &rows.value).expect("the keys open")
     }
 
     async fn serve(&self) -> Running {
@@ -392,9 +395,4 @@ pub fn outbound() -> Outbound {
         ..config::Outbound::default()
     };
     Outbound::new(&rules).expect("no file is named")
-}
-
-/// One for all vaults: it is bound into everything, and chosen by nobody.
-const fn cluster() -> ClusterId {
-    ClusterId::from_bytes(*b"a story's vault.")
 }

@@ -3,10 +3,12 @@
 //!
 //! Invariant: chance decides what is tried, and never what must hold.
 
+mod canary;
 mod crash;
 mod history;
 mod replay;
 mod seen;
+mod soak;
 
 use coffer::entropy::{Entropy, SystemEntropy};
 use rand::rngs::SmallRng;

@@ -3,10 +3,9 @@
 //!
 //! Invariant: the scan finds a text that is there to be seen; otherwise it would prove nothing.
 
-mod canary;
+mod memory;
 mod song;
 
-use canary::Canary;
 use coffer::store::Engine;
 use reqwest::Method;
 use serde_json::json;
@@ -14,16 +13,17 @@ use song::sing;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use super::leaks::files;
-use crate::support::built::{Built, Opened, PASSPHRASE, Place};
-use crate::support::client::Token;
+use crate::support::built::{Opened, PASSPHRASE, Place};
+use crate::support::canary::{Canary, Search};
+use crate::support::client::{Client, Token};
 use crate::support::provider::{Fault, Provider};
 
 /// What a scan has found, and where it looked.
 fn assert_nowhere(canaries: &[Canary], places: &[(String, Vec<u8>)]) {
+    let search = Search::of(canaries);
     for (place, bytes) in places {
-        for canary in canaries {
-            assert!(!canary.is_in(bytes), "{} is in {place}", canary.name);
-        }
+        let found = search.find(bytes);
+        assert!(found.is_empty(), "in {place}: {found:?}");
     }
 }
 
@@ -54,8 +54,7 @@ async fn stored(place: &Place, engine: Engine) -> Vec<(String, Vec<u8>)> {
 }
 
 /// A grant is imported, refreshed, refused and lost; what it gives is read by who may.
-async fn refresh(server: &Built, place: &Place, provider: &Provider) {
-    let root = &place.root;
+async fn refresh(server: &Client, root: &Token, provider: &Provider) {
     let at = |name: &str| format!("/connections/shop/dev/{name}");
     let grant = provider.grant();
     server
@@ -97,50 +96,32 @@ async fn canaries_are_found_nowhere(engine: Engine) {
         text: member("token"),
         id: member("id"),
     };
-    let names = [
-        "text", "bytes", "patched", "wrong", "header", "query", "path",
-    ];
-    let mut canaries: Vec<Canary> = (1..)
-        .zip(names)
-        .map(|(number, name)| Canary::new(name, number))
-        .collect();
-    let answers = sing(&server, &place, &canaries, &token).await;
+    let mut canaries = song::canaries();
+    let answers = sing(&server, &place.root, &canaries, &token).await;
     server.get("/secrets/shop/dev/stripe", &token).await.is(200);
     let provider = Provider::start().await;
-    refresh(&server, &place, &provider).await;
+    refresh(&server, &place.root, &provider).await;
     let given = provider.secrets().into_iter();
-    canaries.extend(given.map(|text| Canary {
-        name: "a provider's secret",
-        text,
-    }));
+    canaries.extend(given.map(|text| Canary::of("a provider's secret", text)));
     assert!(
         canaries.len() > 7 + 5,
         "a grant, its client's secret, and the tokens of two refreshes"
     );
 
-    let digits = |token: &Token| token.text.rsplit('_').nth(1).expect("digits").to_owned();
-    canaries.push(Canary {
-        name: "the first token",
-        text: digits(&place.root),
-    });
-    canaries.push(Canary {
-        name: "a token",
-        text: digits(&token),
-    });
-    canaries.push(Canary {
-        name: "the passphrase",
-        text: PASSPHRASE.to_owned(),
-    });
+    canaries.push(Canary::of("the first token", place.root.digits()));
+    canaries.push(Canary::of("a token", token.digits()));
+    canaries.push(Canary::of("the passphrase", PASSPHRASE));
     let agent = Canary::new("what may be seen", 99);
     server
         .get("/tokens/self", &token)
-        .header("user-agent", &agent.text)
+        .header("user-agent", agent.text())
         .await
         .is(200);
 
     let mut places = answers;
     let export = server.get("/audit/export", &place.root).await.is(200);
-    assert!(agent.is_in(export.bytes()), "the scan sees what is there");
+    let seen = Search::of([&agent]).is_in(export.bytes());
+    assert!(seen, "the scan sees what is there");
     places.push(("the export".to_owned(), export.bytes().to_vec()));
     for path in [
         "/audit/bundle",

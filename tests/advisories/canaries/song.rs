@@ -7,15 +7,25 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
 use serde_json::json;
 
-use super::canary::Canary;
 use crate::matrix::rows::ROWS;
-use crate::support::built::{Built, Place};
-use crate::support::client::{Answer, Token};
+use crate::support::canary::Canary;
+use crate::support::client::{Answer, Client, Token};
+
+/// A canary for each place that a client can put one.
+pub fn canaries() -> Vec<Canary> {
+    let names = [
+        "text", "bytes", "patched", "wrong", "header", "query", "path",
+    ];
+    let numbered = (1..).zip(names);
+    numbered
+        .map(|(number, name)| Canary::new(name, number))
+        .collect()
+}
 
 /// Sends every canary through whatever takes one; gives what was answered to those who may not see them.
 pub async fn sing(
-    server: &Built,
-    place: &Place,
+    server: &Client,
+    root: &Token,
     canaries: &[Canary],
     token: &Token,
 ) -> Vec<(String, Vec<u8>)> {
@@ -24,10 +34,9 @@ pub async fn sing(
             .iter()
             .find(|canary| canary.name == name)
             .expect("a canary")
-            .text
-            .clone()
+            .text()
+            .to_owned()
     };
-    let root = &place.root;
     for (path, name) in [
         ("/projects", "shop"),
         ("/projects/shop/environments", "dev"),

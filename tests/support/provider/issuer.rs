@@ -11,6 +11,8 @@ use base64::engine::general_purpose::STANDARD;
 use coffer::model::{Timestamp, Ttl};
 use url::form_urlencoded;
 
+use crate::support::left;
+
 /// What every grant is for.
 pub const SCOPE: &str = "invoices:read invoices:write";
 
@@ -239,7 +241,11 @@ impl Issuer {
 fn unique(what: &str) -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    format!("{what}-{}-{number:08}", std::process::id())
+    let text = format!("{what}-{}-{number:08}", std::process::id());
+    if what != "client" {
+        left::secret(what, text.as_bytes());
+    }
+    text
 }
 
 /// A form, each name at most once.

@@ -1,0 +1,227 @@
+//! What a run of stories leaves behind, for a scan of all of it. With `COFFER_TEST_LEFT` naming a folder, what stories make
+//! stays in there: databases, states, logs at their most talkative, what servers print and count, every answer that may hold
+//! no secret; and beside it, apart, every secret that was sent or given. Without the variable nothing is kept.
+//!
+//! Invariant: whatever is noted as a secret belongs nowhere else.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{LazyLock, Mutex};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::Method;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use super::client::Answer;
+
+/// Names the folder.
+pub const VARIABLE: &str = "COFFER_TEST_LEFT";
+/// In it, what belongs nowhere else.
+pub const SECRETS: &str = "secrets";
+/// Keys of bodies and answers whose strings are secrets.
+const SECRET_KEYS: [&str; 5] = [
+    "token",
+    "access_token",
+    "refresh_token",
+    "client_secret",
+    "base64",
+];
+
+/// The field that a written secret gets.
+const CANARY_FIELD: &str = "left-canary";
+/// Random bytes of its value.
+const CANARY_BYTES: usize = 18;
+/// Bodies and fields beyond which a story is about their number.
+const DECORATED_BYTES_MAX: usize = 4_096;
+const DECORATED_FIELDS_MAX: usize = 32;
+
+static FOLDER: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
+    let folder = PathBuf::from(std::env::var_os(VARIABLE)?);
+    for part in [SECRETS, "places"] {
+        std::fs::create_dir_all(folder.join(part)).expect("a folder");
+    }
+    log_everything(&folder);
+    Some(folder)
+});
+
+/// Whether what is left is kept.
+pub fn is_kept() -> bool {
+    FOLDER.is_some()
+}
+
+/// A folder for a story: gone with it, unless it is kept.
+pub fn folder() -> TempDir {
+    let Some(kept) = &*FOLDER else {
+        return tempfile::tempdir().expect("a folder");
+    };
+    // Short: the socket of a sealed server is in there, and its path has 107 bytes.
+    let mut builder = tempfile::Builder::new();
+    let made = builder
+        .disable_cleanup(true)
+        .tempdir_in(kept.join("places"));
+    made.expect("a folder")
+}
+
+/// The level at which servers log.
+pub fn level() -> &'static str {
+    if is_kept() { "trace" } else { "info" }
+}
+
+/// Notes a secret.
+pub fn secret(name: &str, secret: &[u8]) {
+    static NOTED: LazyLock<Option<Mutex<File>>> = LazyLock::new(|| Some(own_file(SECRETS)?.into()));
+    if let Some(noted) = &*NOTED {
+        let line = format!("{name} {}\n", STANDARD.encode(secret));
+        write(noted, line.as_bytes());
+    }
+}
+
+/// Notes a root key, of which these are the digits.
+pub fn root_key(digits: &[u8]) {
+    if is_kept() {
+        secret("a root key's digits", digits);
+        let text = std::str::from_utf8(digits).expect("digits");
+        let bytes = (0..text.len()).step_by(2);
+        let bytes = bytes.map(|at| u8::from_str_radix(&text[at..at + 2], 16));
+        let bytes: Result<Vec<u8>, _> = bytes.collect();
+        secret("a root key", &bytes.expect("digits"));
+    }
+}
+
+/// Notes the secrets in a request's body, or in an answer.
+pub fn secrets(body: &[u8]) {
+    if is_kept()
+        && let Ok(body) = serde_json::from_slice(body)
+    {
+        note("", &body, false);
+    }
+}
+
+/// Keeps what a server has said somewhere else than in its log.
+pub fn said(what: &[u8]) {
+    static SAID: LazyLock<Option<Mutex<File>>> = LazyLock::new(|| Some(own_file("said")?.into()));
+    if let Some(said) = &*SAID {
+        write(said, &[what, b"\n"].concat());
+    }
+}
+
+/// Keeps an answer that may hold no secret, and the secrets of one that may.
+pub fn answer(method: &Method, path: &str, answer: &Answer) {
+    let parts = path.split(['/', '?']).filter(|part| !part.is_empty());
+    let parts: Vec<&str> = parts.skip_while(|part| *part != "v1").skip(1).collect();
+    let shows = match parts.as_slice() {
+        ["secrets", _, _, _, ..] => method == Method::GET,
+        ["tokens"] => method == Method::POST,
+        ["connections", .., "token"] => true,
+        ["connections", .., last] => method == Method::GET && last.starts_with("min_ttl"),
+        _ => false,
+    };
+    if shows && answer.status() < 300 {
+        secrets(answer.bytes());
+    } else {
+        said(format!("{method} {path}\n{}", answer.text()).as_bytes());
+    }
+}
+
+/// A body that writes a secret, with a field more that is like no other: most values of stories are too short to be looked
+/// for. The same body has the same one, so that a request that is sent again stays itself.
+pub fn with_canary(method: &Method, path: &str, body: Vec<u8>) -> Vec<u8> {
+    let writes = matches!(*method, Method::PUT | Method::PATCH) && path.contains("/secrets/");
+    if !is_kept() || !writes || body.len() > DECORATED_BYTES_MAX {
+        return body;
+    }
+    let Ok(mut json) = serde_json::from_slice::<Value>(&body) else {
+        return body;
+    };
+    let Some(fields) = json["fields"].as_object_mut() else {
+        return body;
+    };
+    if (1..DECORATED_FIELDS_MAX).contains(&fields.len()) {
+        let told = format!(
+            "{}{path}{}",
+            std::process::id(),
+            String::from_utf8_lossy(&body)
+        );
+        let canary = STANDARD.encode(&Sha256::digest(told)[..CANARY_BYTES]);
+        fields.insert(CANARY_FIELD.to_owned(), Value::String(canary));
+        return json.to_string().into_bytes();
+    }
+    body
+}
+
+/// An answer as the story knows it.
+pub fn without_canary(body: Vec<u8>) -> Vec<u8> {
+    if !is_kept() || memchr::memmem::find(&body, CANARY_FIELD.as_bytes()).is_none() {
+        return body;
+    }
+    match serde_json::from_slice::<Value>(&body) {
+        Ok(mut json) => {
+            if let Some(fields) = json["fields"].as_object_mut() {
+                fields.remove(CANARY_FIELD);
+            }
+            json.to_string().into_bytes()
+        }
+        Err(_) => body,
+    }
+}
+
+fn note(key: &str, value: &Value, is_field: bool) {
+    match value {
+        Value::String(text) if key == "base64" => match STANDARD.decode(text) {
+            Ok(bytes) => secret("a value", &bytes),
+            Err(_) => secret("no value", text.as_bytes()),
+        },
+        Value::String(text) if is_field => secret("a value", text.as_bytes()),
+        // Whoever has the digits of a token needs no more.
+        Value::String(text) if key == "token" && text.starts_with("cof_") => {
+            let digits = text.rsplit('_').nth(1).unwrap_or_default();
+            secret("a token", digits.as_bytes());
+        }
+        Value::String(text) if SECRET_KEYS.contains(&key) => secret(key, text.as_bytes()),
+        Value::Object(members) => {
+            for (key, value) in members {
+                note(key, value, is_field || key == "fields");
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| note(key, item, is_field)),
+        _ => {}
+    }
+}
+
+/// This process's file in the folder.
+fn own_file(name: &str) -> Option<File> {
+    let name = format!("{name}/{}", std::process::id());
+    let path = FOLDER.as_ref()?.join(name);
+    std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+    let file = OpenOptions::new().create(true).append(true).open(path);
+    Some(file.expect("a file"))
+}
+
+fn write(file: &Mutex<File>, bytes: &[u8]) {
+    let mut file = file.lock().expect("no panic");
+    file.write_all(bytes).expect("the disk has room");
+}
+
+/// What a server in this process logs, by the filter of a built one.
+fn log_everything(folder: &Path) {
+    let path = folder.join(format!("log-{}", std::process::id()));
+    let file = File::create(path).expect("a log");
+    let ours = Targets::new()
+        .with_target("coffer", LevelFilter::TRACE)
+        .with_default(LevelFilter::ERROR);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(Mutex::new(file))
+        .json()
+        .flatten_event(true);
+    tracing_subscriber::registry()
+        .with(lines.with_filter(ours))
+        .init();
+}
