@@ -3,6 +3,8 @@
 //!
 //! Invariant: a configuration that parses is complete; nothing is looked up or made good later.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod metrics;
 mod network;
 mod outbound;
