@@ -9,7 +9,7 @@ WORKDIR /source
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/source/target \
-    cargo build --release --locked --workspace --exclude bench \
+    cargo build --release --locked --workspace --exclude bench --exclude coffer-fuzz \
     && install -D -m 0755 target/release/coffer-server target/release/coffer --target-directory=/image/usr/local/bin \
     && install -d -m 0700 -o 65532 -g 65532 /image/var/lib/coffer /image/var/lib/coffer-seal
 

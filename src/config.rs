@@ -5,6 +5,8 @@
 
 mod audit;
 mod database;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod metrics;
 mod network;
 mod outbound;

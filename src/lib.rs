@@ -14,6 +14,7 @@
 //! - [`model`]: the nouns, without I/O.
 //! - [`metrics`]: what a server counts of itself.
 //! - [`clock`], [`entropy`], [`fault`]: time, chance and failpoints.
+//! - `fuzzing`, of tests and of fuzzers alone: every parser, and what must hold of it.
 //!
 //! Invariant: nothing calls upward in this list, and a test reads the source to prove it.
 
@@ -23,6 +24,9 @@ pub mod crypto;
 pub mod door;
 pub mod entropy;
 pub mod fault;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http;
 pub mod jobs;
 pub mod metrics;

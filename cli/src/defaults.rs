@@ -54,7 +54,7 @@ impl Defaults {
         Ok(Self::default())
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let defaults: Self =
             toml::from_str(text).map_err(|error| error.message().replace('\n', " "))?;
         for name in [&defaults.project, &defaults.environment]

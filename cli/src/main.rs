@@ -1,38 +1,9 @@
-//! `coffer`: the command line for operators, applications and auditors. It speaks HTTPS to a server and nothing else;
-//! only `audit verify` works without one.
+//! `coffer`, as a program: all of it is in the library beside it, which tests and fuzzers use as well.
 //!
-//! Invariant: values and tokens never come from argv unless typed as `FIELD=VALUE`, and a write is
-//! sent again only under the key by which the server does it once.
+//! Invariant: nothing is decided here.
 
-mod client;
-mod commands;
-mod defaults;
-mod durations;
-mod failure;
-mod fields;
-mod files;
-mod names;
-mod output;
-mod records;
-mod repeats;
-mod routes;
-mod settings;
-mod sources;
-mod usage;
-mod variables;
-mod wire;
-
-use clap::Parser;
-use commands::Cli;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => return usage::report(&error),
-    };
-    match cli.run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
-    }
+    coffer_cli::main()
 }

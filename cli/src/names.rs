@@ -219,9 +219,9 @@ pub fn is_place(text: &str) -> bool {
 }
 
 fn place(project_name: &str, name: &str) -> Result<Environment, Failure> {
-    if !is_place(name) {
+    if !is_place(name) || name == "sys" {
         return Err(Failure::usage(format!(
-            "An environment's name is {PLACE_RULE}."
+            "An environment's name is {PLACE_RULE}, and not sys."
         )));
     }
     Ok(Environment {
@@ -323,7 +323,7 @@ mod tests {
     fn canonical_or_refused() {
         for bad in [
             "a/b/", "a/b//c", "a/b/.", "a/b/..", "a/b/.c", "a/b/c/", "A/b/c", "a/B/c", "a/b/c d",
-            "a/b/é", "/a/b/c", "sys/b/c", "a/b/%41", "", "a/b/-c",
+            "a/b/é", "/a/b/c", "sys/b/c", "a/sys/c", "a/b/%41", "", "a/b/-c",
         ] {
             assert!(secret_in(bad, payments).is_err(), "{bad}");
         }

@@ -100,9 +100,9 @@ pub fn note(text: &str) {
 }
 
 /// Control characters, and those that reorder text.
-fn steers(c: char) -> bool {
+pub(crate) fn steers(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Escapes control characters and those that reorder text.
@@ -163,8 +163,8 @@ mod tests {
     #[test]
     fn nothing_steers_the_terminal() {
         assert_eq!(
-            printable("a\u{1b}[31m\n\u{9b}\u{202e}é"),
-            "a\\u{1b}[31m\\n\\u{9b}\\u{202e}é"
+            printable("a\u{1b}[31m\n\u{9b}\u{202e}\u{61c}é"),
+            "a\\u{1b}[31m\\n\\u{9b}\\u{202e}\\u{61c}é"
         );
     }
 }

@@ -44,7 +44,7 @@ impl Record {
     }
 
     /// Time, who, what, and what came of it.
-    fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         let version = match self.text("version") {
             "" => String::new(),
             version => format!(" version {version}"),

@@ -7,6 +7,8 @@ mod aead;
 mod context;
 mod documents;
 mod envelope;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod keyring;
 mod keys;
 mod locked;

@@ -62,13 +62,7 @@ fn seal<T: Serialize>(
     row: Unsealed<'_>,
     document: &T,
 ) -> Result<DocumentRow, CryptoError> {
-    let plain = Zeroizing::new(
-        serde_json::to_vec(&Written {
-            format: FORMAT,
-            document,
-        })
-        .map_err(|_| CryptoError)?,
-    );
+    let plain = encode(document)?;
     let context = DocumentContext {
         kind: row.kind,
         project: row.within.project,
@@ -107,7 +101,22 @@ pub(super) fn open<T: DeserializeOwned>(
         name,
     };
     let plain = keys.open_document(&context, &row.sealed)?;
-    let written: Written<T> = serde_json::from_slice(plain.expose()).map_err(|_| CryptoError)?;
+    decode(plain.expose())
+}
+
+/// A document as it is sealed.
+pub(super) fn encode<T: Serialize>(document: &T) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+    let written = Written {
+        format: FORMAT,
+        document,
+    };
+    let plain = serde_json::to_vec(&written);
+    plain.map(Zeroizing::new).map_err(|_| CryptoError)
+}
+
+/// What was sealed, as a document of a known format.
+pub(super) fn decode<T: DeserializeOwned>(plain: &[u8]) -> Result<T, CryptoError> {
+    let written: Written<T> = serde_json::from_slice(plain).map_err(|_| CryptoError)?;
     (written.format == FORMAT)
         .then_some(written.document)
         .ok_or(CryptoError)

@@ -19,6 +19,8 @@ mod due;
 mod facts;
 mod fingerprint;
 mod found;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod history;
 mod joining;
 mod kept;

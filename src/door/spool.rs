@@ -150,7 +150,7 @@ fn field(name: &str) -> FieldName {
 }
 
 impl Spooled {
-    fn fields(&self) -> Fields {
+    pub(super) fn fields(&self) -> Fields {
         let Self {
             refreshing,
             sent_at,
@@ -178,7 +178,7 @@ impl Spooled {
         fields
     }
 
-    fn of(attempt: AttemptId, mut fields: Fields) -> Option<Self> {
+    pub(super) fn of(attempt: AttemptId, mut fields: Fields) -> Option<Self> {
         let about = fields.take(&field(ABOUT))?;
         let about: About = serde_json::from_slice(about.expose()).ok()?;
         Some(Self {

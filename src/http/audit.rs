@@ -9,7 +9,7 @@ use coffer_api::{AuditHead, AuditHeads, AuditKey};
 
 use super::endpoint::{Answered, Asked, Endpoint};
 use super::reply::{Body, Reply};
-use super::url::{Query, wrong};
+use super::url::{Query, canonical_number, wrong};
 use crate::door::{Head, LogQuery, LogReader, OutcomeFilter, RecordFilter};
 use crate::model::{Actions, Refusal, Timestamp, TokenId, Ttl};
 use crate::operations::audit::{BundleLog, ExportLog, ReadHeads, ReadRecords, ReadVerifierKey};
@@ -73,7 +73,7 @@ fn ended(mut line: Vec<u8>) -> Vec<u8> {
 }
 
 /// The conditions among a route's parameters.
-fn filter(query: &mut Query, now: Timestamp) -> Result<RecordFilter, Refusal> {
+pub(super) fn filter(query: &mut Query, now: Timestamp) -> Result<RecordFilter, Refusal> {
     let when = |text: &str| when(text, now);
     Ok(RecordFilter {
         since: condition(query, "since", AN_INSTANT, when)?,
@@ -83,7 +83,8 @@ fn filter(query: &mut Query, now: Timestamp) -> Result<RecordFilter, Refusal> {
             id.parse::<TokenId>().ok().map(|id| id.to_string())
         })?,
         source: condition(query, "source", "an address", |address| {
-            address.parse::<IpAddr>().ok().map(|ip| ip.to_string())
+            let ip = address.parse::<IpAddr>().ok()?;
+            Some(ip.to_canonical().to_string()).filter(|text| text == address)
         })?,
         actions: condition(query, "action", "actions, joined by commas", actions)?,
         resource: condition(query, "resource", A_PATTERN, |text| {
@@ -124,7 +125,7 @@ fn as_is(text: &str) -> Option<String> {
 
 /// An instant, or how many seconds before now.
 fn when(text: &str, now: Timestamp) -> Option<Timestamp> {
-    let Ok(seconds) = text.parse() else {
+    let Some(seconds) = canonical_number(text).and_then(|text| text.parse().ok()) else {
         return text.parse().ok();
     };
     let micros = now.micros().saturating_sub(Ttl::seconds(seconds).micros());
@@ -134,18 +135,24 @@ fn when(text: &str, now: Timestamp) -> Option<Timestamp> {
 fn actions(text: &str) -> Option<Actions> {
     let mut actions = Actions::default();
     for word in text.split(',') {
-        actions = actions.with(word.parse().ok()?);
+        let action = word.parse().ok()?;
+        if actions.contains(action) {
+            return None;
+        }
+        actions = actions.with(action);
     }
     Some(actions)
 }
 
 fn outcome(text: &str) -> Option<OutcomeFilter> {
-    let word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    match text.parse() {
-        Ok(status) if (100..=999).contains(&status) => Some(OutcomeFilter::Status(status)),
-        Err(_) if text.bytes().all(word) => Some(OutcomeFilter::Code(text.to_owned())),
-        _ => None,
+    if let Some(number) = canonical_number(text) {
+        let status = number.parse().ok();
+        let status = status.filter(|status| (100..=999).contains(status))?;
+        return Some(OutcomeFilter::Status(status));
     }
+    let word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_code = text.starts_with(|first: char| first.is_ascii_lowercase());
+    (is_code && text.bytes().all(word)).then(|| OutcomeFilter::Code(text.to_owned()))
 }
 
 impl Endpoint for ExportLog {

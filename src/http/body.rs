@@ -101,7 +101,7 @@ fn too_large(limit: usize) -> Fault {
 }
 
 /// `application/json`, also with `charset=utf-8`; no compression, which could be a bomb (advisory H3).
-fn check_content_type(headers: &HeaderMap) -> Result<(), Fault> {
+pub(super) fn check_content_type(headers: &HeaderMap) -> Result<(), Fault> {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let (Some(kind), None) = (types.next(), types.next()) else {
         return Err(Fault::MediaType);
@@ -123,7 +123,7 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Fault> {
 }
 
 /// Counts depth and keys without making anything of them. What is no JSON is left to the parser.
-fn check_shape(json: &[u8]) -> Result<(), Refusal> {
+pub(super) fn check_shape(json: &[u8]) -> Result<(), Refusal> {
     let (mut depth, mut keys) = (0usize, 0usize);
     let (mut in_text, mut escaped) = (false, false);
     for byte in json {

@@ -28,6 +28,8 @@ mod call;
 mod connections;
 mod endpoint;
 mod finish;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod headers;
 mod journal;
 mod keys;

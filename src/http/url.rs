@@ -139,7 +139,7 @@ pub(super) fn wrong(key: &'static str, what: &str) -> Refusal {
 }
 
 /// A number has one spelling: no sign, no zero before it.
-fn canonical_number(text: &str) -> Option<&str> {
+pub(super) fn canonical_number(text: &str) -> Option<&str> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     (digits && (text == "0" || !text.starts_with('0'))).then_some(text)
 }

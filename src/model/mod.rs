@@ -7,6 +7,8 @@ mod action;
 mod changes;
 mod connection;
 mod exchange;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod grant;
 mod ids;
 mod names;

@@ -10,6 +10,9 @@ use ::time::OffsetDateTime;
 use ::time::format_description::well_known::Rfc3339;
 use serde::{Deserialize, Serialize};
 
+/// Of an instant's text, all but its decimals and its `Z`.
+const SECONDS_BYTES: usize = 19;
+
 /// An instant: microseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -37,7 +40,8 @@ impl Timestamp {
     }
 }
 
-/// RFC 3339 in UTC, ending with `Z`; of decimals, what is finer than a microsecond is left out.
+/// RFC 3339 in UTC, with `T` and ending with `Z`; of decimals, what is finer than a microsecond is left out. A leap second
+/// is none of ours: it would become another second.
 impl FromStr for Timestamp {
     type Err = ();
 
@@ -47,7 +51,9 @@ impl FromStr for Timestamp {
             return Err(());
         }
         let micros = at.unix_timestamp_nanos().div_euclid(1000);
-        i64::try_from(micros).map(Self).map_err(drop)
+        let at = i64::try_from(micros).map(Self).map_err(drop)?;
+        let is_as_shown = text.get(..SECONDS_BYTES) == at.to_string().get(..SECONDS_BYTES);
+        is_as_shown.then_some(at).ok_or(())
     }
 }
 
@@ -144,6 +150,10 @@ mod tests {
             "2026-07-06T12:34:56+00:00",
             "2026-07-06T12:34:56.Z",
             "2026-02-30T12:34:56Z",
+            "2016-12-31T23:59:60Z",
+            "2026-07-06t12:34:56Z",
+            "2026-07-06 12:34:56Z",
+            "2026-07-06T12:34:56z",
         ] {
             assert_eq!(read(wrong), Err(()), "{wrong}");
         }

@@ -190,6 +190,9 @@ async fn read(mut body: Incoming, most: usize) -> Result<Zeroizing<Vec<u8>>, Str
     Ok(bytes)
 }
 
+#[cfg(any(test, fuzzing))]
+#[path = "fuzzing.rs"]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 #[path = "properties.rs"]
 mod properties;

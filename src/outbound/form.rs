@@ -43,7 +43,7 @@ pub fn request(of: &RefreshRequest<'_>) -> Result<Request<Full<Bytes>>, &'static
         .map_err(|_| "its path is none that HTTP can ask for")
 }
 
-fn body(of: &RefreshRequest<'_>, is_basic: bool) -> Zeroizing<Vec<u8>> {
+pub(super) fn body(of: &RefreshRequest<'_>, is_basic: bool) -> Zeroizing<Vec<u8>> {
     let mut pairs: Vec<(&str, &[u8])> = vec![
         ("grant_type", b"refresh_token"),
         ("refresh_token", bytes(of.refresh_token)),

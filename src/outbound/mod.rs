@@ -27,6 +27,9 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use answer::fuzzing;
+
 use answer::Answer;
 use reach::{Reach, Watched};
 use resolve::Resolver;

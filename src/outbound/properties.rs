@@ -1,56 +1,9 @@
 //! Whatever an endpoint answers is read without a panic, and no outcome tells a token.
 
-use std::time::Duration;
-
-use hyper::StatusCode;
 use proptest::prelude::*;
-use tokio::time::Instant;
-use zeroize::Zeroizing;
 
+use super::fuzzing::{STATUSES, TOKEN, is_clean, outcome, printed};
 use super::*;
-use crate::model::{ClientAuth, Timestamp};
-
-const TOKEN: &str = "rt_8Jq2vLx0PzW4nYtK";
-const SECRET: &str = "cs-5fH1mRb7QeUo9dGa";
-
-fn outcome(status: u16, body: &[u8]) -> Exchange {
-    let value = |text: &str| Value::text(Zeroizing::new(text.to_owned()));
-    let (token, secret) = (value(TOKEN), value(SECRET));
-    let url = "https://idp.example/token".parse().expect("a URL");
-    let answer = Answer {
-        status: StatusCode::from_u16(status).expect("a status"),
-        retry_after: None,
-        body: Zeroizing::new(body.to_vec()),
-    };
-    answer.outcome(&RefreshRequest {
-        url: &url,
-        auth: ClientAuth::Basic,
-        client_id: "coffer",
-        client_secret: Some(&secret),
-        refresh_token: &token,
-        scope: None,
-        now: Timestamp::from_micros(0),
-        send_by: Instant::now() + Duration::from_secs(30),
-    })
-}
-
-/// What an outcome prints.
-fn printed(outcome: &Exchange) -> &str {
-    match outcome {
-        Exchange::Tokens(_) => "",
-        Exchange::Refused { code, .. } => code,
-        Exchange::NotSent { why } | Exchange::Busy { why, .. } | Exchange::Doubtful { why } => why,
-    }
-}
-
-/// No eight bytes in a row are the token's or the secret's.
-fn is_clean(text: &str) -> bool {
-    ![TOKEN, SECRET]
-        .iter()
-        .any(|secret| resembles(text, secret.as_bytes()))
-        && text.len() <= Exchange::WHY_BYTES_MAX
-        && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
-}
 
 fn members() -> impl Strategy<Value = String> {
     let name = prop::sample::select(vec![
@@ -91,8 +44,6 @@ fn members() -> impl Strategy<Value = String> {
     let pair = (name, value).prop_map(|(name, value)| format!("\"{name}\":{value}"));
     prop::collection::vec(pair, 0..6).prop_map(|pairs| format!("{{{}}}", pairs.join(",")))
 }
-
-const STATUSES: [u16; 9] = [200, 201, 302, 400, 401, 403, 404, 429, 503];
 
 proptest! {
     #[test]

@@ -4,6 +4,8 @@
 //! Invariant: no root key leaves here unless the record's key check value says it is this cluster's.
 
 pub mod file;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub mod passphrase;
 mod record;
 #[cfg(test)]

@@ -11,18 +11,24 @@ use crate::support::client::Token;
 use crate::support::vault::{TestVault, both_engines};
 
 /// Numbers that only look like chance (Marsaglia's xorshift64): what fails once fails again.
-struct Numbers(u64);
+pub struct Numbers(u64);
 
 impl Numbers {
+    /// Those of this seed, which is not zero.
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     /// One below `end`.
-    fn below(&mut self, end: usize) -> usize {
+    pub fn below(&mut self, end: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         usize::try_from(self.0 >> 33).expect("31 bits") % end
     }
 
-    fn byte(&mut self) -> u8 {
+    /// A byte.
+    pub fn byte(&mut self) -> u8 {
         u8::try_from(self.below(256)).expect("a byte")
     }
 }
@@ -113,6 +119,12 @@ async fn throw(v: &TestVault, numbers: &mut Numbers, token: &Token, at: usize) -
     answer.status()
 }
 
+/// How often each route gets garbage from each of two tokens; `scripts/torture garbage` says more.
+fn rounds() -> usize {
+    let rounds = std::env::var("COFFER_TORTURE_ROUNDS");
+    rounds.map_or(40, |rounds| rounds.parse().expect("a number of rounds"))
+}
+
 both_engines! {
     async fn replay_h06_garbage_on_every_route(v: TestVault) {
         let mut numbers = Numbers(0x2545_f491_4f6c_dd1d);
@@ -120,13 +132,13 @@ both_engines! {
         let stranger = v.token("list,read,write,delete,destroy,rotate,manage,audit:shop/**", Ttl::seconds(3600)).await;
         let mut statuses = std::collections::BTreeMap::new();
         unchanged!(v, {
-            for at in 0..ROWS.len() * 40 {
+            for at in 0..ROWS.len() * rounds() {
                 let status = throw(&v, &mut numbers, &stranger, at).await;
                 *statuses.entry(status).or_insert(0) += 1;
             }
         });
         // The root's garbage gets further; some of it may even be a request.
-        for at in 0..ROWS.len() * 40 {
+        for at in 0..ROWS.len() * rounds() {
             let status = throw(&v, &mut numbers, &v.root, at).await;
             *statuses.entry(status).or_insert(0) += 1;
         }

@@ -11,7 +11,7 @@ use crate::support::vault::{TestVault, both_engines};
 const LIVE: &str = "GET /health/live HTTP/1.1\r\nhost: story\r\n\r\n";
 
 /// Lets so much time pass for everybody at once.
-async fn pass(seconds: u64) {
+pub async fn pass(seconds: u64) {
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(seconds)).await;
     tokio::time::resume();

@@ -5,16 +5,22 @@
 
 mod callers;
 mod canaries;
+mod endurance;
+mod fields;
 mod floods;
+mod frames;
 mod garbage;
+mod handshakes;
 mod heads;
 mod leaks;
 mod names;
 mod raw;
 mod shares;
+mod spans;
 mod strangers;
 mod tenants;
 mod tokens;
+mod turns;
 mod unread;
 
 use std::collections::BTreeSet;
@@ -79,8 +85,61 @@ fn the_page_names_what_there_is() {
     for name in &names {
         assert!(all.contains(*name), "there is no {name}");
     }
+    let targets = [
+        include_str!("../../src/fuzzing.rs"),
+        include_str!("../../cli/src/fuzzing.rs"),
+    ];
+    let is_target =
+        |word: &&str| word.contains('-') && !word.contains([' ', '.', '/']) && *word != "no-store";
+    for name in page.split('`').skip(1).step_by(2).filter(is_target) {
+        let is_there = targets
+            .iter()
+            .any(|file| file.contains(&format!("(\"{name}\", ")));
+        assert!(is_there, "there is no fuzz target {name}");
+    }
     let replayed = all.iter().filter(|name| name.starts_with("replay_"));
     for name in replayed {
         assert!(names.contains(name.as_str()), "{name} is not on the page");
     }
+}
+
+/// Every row of the list has its line on the page, or is in the range of one.
+#[test]
+fn every_row_has_an_answer() {
+    const ROWS: [(char, u32); 11] = [
+        ('A', 15),
+        ('B', 10),
+        ('C', 9),
+        ('D', 25),
+        ('E', 22),
+        ('F', 11),
+        ('G', 16),
+        ('H', 15),
+        ('I', 12),
+        ('J', 14),
+        ('K', 7),
+    ];
+    let number = |row: &str| -> (char, u32) {
+        let (group, number) = row.split_at(1);
+        let group = group.chars().next().expect("a group");
+        (group, number.parse().expect("a row's number"))
+    };
+    let page = include_str!("../../docs/security/advisories.md");
+    let mut answered = BTreeSet::new();
+    for line in page.lines().filter(|line| line.starts_with("| ")) {
+        let cells: Vec<&str> = line.trim_matches('|').split(" | ").collect();
+        if cells[0].trim() == "row" {
+            continue;
+        }
+        assert!(cells.len() == 3 && cells[2].len() > 5, "{line}");
+        for rows in cells[0].split(',').map(str::trim) {
+            let (first, last) = rows.split_once('–').unwrap_or((rows, rows));
+            let ((group, first), (_, last)) = (number(first), number(last));
+            answered.extend((first..=last).map(|number| (group, number)));
+        }
+    }
+    let all = ROWS
+        .iter()
+        .flat_map(|(group, last)| (1..=*last).map(|number| (*group, number)));
+    assert_eq!(answered, all.collect::<BTreeSet<_>>());
 }

@@ -20,7 +20,7 @@ use crate::support::client::Token;
 use crate::support::vault::TestVault;
 
 /// Where requests come from, unless a test says otherwise.
-const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
+pub const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 /// Another address of this machine, as if it were somebody else's.
 pub const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
@@ -93,7 +93,8 @@ where
     sender
 }
 
-async fn tls(v: &TestVault, from: Ipv4Addr, protocol: &[u8]) -> TlsStream<TcpStream> {
+/// What a client trusts and speaks.
+pub fn client(v: &TestVault, protocol: &[u8]) -> Arc<ClientConfig> {
     let chain = tls::read_chain(&v.authority()).expect("a certificate");
     let mut trusted = RootCertStore::empty();
     for certificate in chain {
@@ -104,12 +105,17 @@ async fn tls(v: &TestVault, from: Ipv4Addr, protocol: &[u8]) -> TlsStream<TcpStr
     let config = config.expect("TLS 1.3 and 1.2");
     let mut config = config.with_root_certificates(trusted).with_no_client_auth();
     config.alpn_protocols = vec![protocol.to_vec()];
+    Arc::new(config)
+}
+
+/// A connection over TLS, as whoever speaks this protocol.
+pub async fn tls(v: &TestVault, from: Ipv4Addr, protocol: &[u8]) -> TlsStream<TcpStream> {
     let address: SocketAddr = v.address();
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.bind((from, 0).into()).expect("a port is free");
     let stream = socket.connect(address).await.expect("it listens");
     let name = ServerName::from(address.ip());
-    let connector = TlsConnector::from(Arc::new(config));
+    let connector = TlsConnector::from(client(v, protocol));
     let stream = connector.connect(name, stream).await;
     stream.expect("the handshake succeeds")
 }

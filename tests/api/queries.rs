@@ -174,7 +174,8 @@ both_engines! {
         for bad in [
             "since=yesterday", "since=2026-07-06", "until=2026-07-06T12:00:00%2B02:00", "principal=", "token=root", "source=here", "action=fly",
             "action=", "resource=a//b", "resource=**/x", "verdict=maybe", "outcome=99", "outcome=OK", "order=up", "order=newest&limit=100001",
-            "limit=1001", &long,
+            "limit=1001", "since=+5", "since=05", "outcome=+200", "outcome=0200", "outcome=-", "outcome=70000", "source=::ffff:10.0.0.1",
+            "source=2001:DB8::1", "action=read,read", &long,
         ] {
             v.get(&format!("/audit/records?{bad}"), &v.root).await.is_problem(400, "bad-request");
         }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use source::{File, files};
 
 /// Everything of ours.
-const ALL: [&str; 5] = ["src", "cli", "crates", "bench", "tests"];
+const ALL: [&str; 6] = ["src", "cli", "crates", "bench", "fuzz", "tests"];
 
 /// What a module of the library may use besides itself: `design.md`, section 7.
 const MAY_USE: [(&str, &[&str]); 14] = [
@@ -34,10 +34,10 @@ const MAY_USE: [(&str, &[&str]); 14] = [
 ];
 
 /// What every module may use.
-const FOR_ALL: [&str; 4] = ["config", "clock", "entropy", "fault"];
+const FOR_ALL: [&str; 5] = ["config", "clock", "entropy", "fault", "fuzzing"];
 
-/// What hands the parts to each other: it may use everything.
-const COMPOSITION: [&str; 3] = ["main", "lib", "commands"];
+/// What hands the parts to each other, and the table of all fuzz targets: it may use everything.
+const COMPOSITION: [&str; 4] = ["main", "lib", "commands", "fuzzing"];
 
 /// Crates that one part of the library alone speaks with.
 const CRATES: [(&str, &[&str]); 17] = [

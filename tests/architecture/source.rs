@@ -17,6 +17,15 @@ pub struct File {
 }
 
 const CFG_TEST: [&str; 7] = ["#", "[", "cfg", "(", "test", ")", "]"];
+/// For tests and for fuzzers, which no program is.
+#[rustfmt::skip]
+const CFG_FUZZING: [&str; 12] = ["#", "[", "cfg", "(", "any", "(", "test", ",", "fuzzing", ")", ")", "]"];
+
+/// What may stand between a mark and the module that it marks.
+#[rustfmt::skip]
+const BEFORE_MOD: [&str; 16] = [
+    "#", "[", "]", "(", ")", "=", "\"\"", "path", "doc", "hidden", "pub", "crate", "super", "in", "::", "door",
+];
 
 /// Every `.rs` file below these folders, but what was built.
 pub fn files(folders: &[&str]) -> Vec<File> {
@@ -105,22 +114,24 @@ impl File {
             "mod.rs" | "lib.rs" | "main.rs" => folder.to_owned(),
             _ => format!("{folder}/{}", name.trim_end_matches(".rs")),
         };
-        // A file that says where it is stands in the same folder as the one that names it.
-        let beside = ["#", "[", "path", "=", "\"\"", "]", "mod"];
-        let named = |begin: usize, row: &[&str], folder: &str| {
-            let rest = self
-                .words
-                .get(begin..)
-                .filter(|rest| rest.len() > row.len())?;
-            let matches = rest[..row.len()] == *row && rest[row.len() + 1] == ";";
-            matches.then(|| format!("{folder}/{}", rest[row.len()]))
+        let after = |mark: &[&str]| -> Vec<usize> {
+            let marks = self.words.windows(mark.len()).enumerate();
+            let marks = marks.filter(|(_, words)| *words == mark);
+            marks.map(|(at, _)| at + mark.len()).collect()
         };
-        let marks = self.words.windows(CFG_TEST.len()).enumerate();
-        let marks = marks.filter(|(_, words)| *words == CFG_TEST);
-        let begins = marks.map(|(at, _)| at + CFG_TEST.len());
-        begins
-            .filter_map(|at| named(at, &["mod"], &below).or_else(|| named(at, &beside, folder)))
-            .collect()
+        let begins = after(&CFG_TEST).into_iter().chain(after(&CFG_FUZZING));
+        let named = |begin: usize| {
+            let rest = &self.words[begin..];
+            let at = rest.iter().take(16).position(|word| word == "mod")?;
+            let before = &rest[..at];
+            let is_said = |word: &String| BEFORE_MOD.contains(&word.as_str());
+            let is_file = before.iter().all(is_said) && rest.get(at + 2)? == ";";
+            // A file that says where it is stands in the same folder as the one that names it.
+            let is_beside = before.iter().any(|word| word == "path");
+            let folder = if is_beside { folder } else { &below };
+            is_file.then(|| format!("{folder}/{}", rest[at + 1]))
+        };
+        begins.filter_map(named).collect()
     }
 
     fn without_tests(&self) -> Vec<&str> {

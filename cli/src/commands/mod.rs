@@ -18,6 +18,9 @@ mod tail;
 mod tokens;
 mod verify;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use query::When;
+
 use crate::failure::Failure;
 use crate::output::{Format, Output};
 use clap::{Parser, Subcommand};

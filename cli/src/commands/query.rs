@@ -60,7 +60,7 @@ enum Verdict {
 
 /// An instant, or how many seconds ago, as the server reads it.
 #[derive(Clone)]
-struct When(String);
+pub struct When(pub(crate) String);
 
 impl FromStr for When {
     type Err = &'static str;
@@ -80,7 +80,7 @@ impl FromStr for When {
 impl When {
     /// In UTC, without what is finer than a microsecond.
     fn of(at: OffsetDateTime) -> Option<Self> {
-        let at = at.to_offset(time::UtcOffset::UTC);
+        let at = at.checked_to_offset(time::UtcOffset::UTC)?;
         let (hour, minute, second, micro) = at.to_hms_micro();
         let at = at.replace_time(Time::from_hms_micro(hour, minute, second, micro).ok()?);
         at.format(&Rfc3339).ok().map(Self)
@@ -140,7 +140,15 @@ mod tests {
             Ok("2026-07-06T12:00:00.5Z".into())
         );
         assert_eq!(read("1h"), Ok("3600".into()));
-        for wrong in ["", "yesterday", "1w", "2026-13-01", "12:00"] {
+        for wrong in [
+            "",
+            "yesterday",
+            "1w",
+            "2026-13-01",
+            "12:00",
+            "9999-12-31T23:59:59-01:00",
+            "0000-01-01T00:00:00+01:00",
+        ] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
     }

@@ -4,6 +4,8 @@
 //! Invariant: nothing beyond the given heads is read, and a segment that is missing is never passed over in silence.
 
 mod filter;
+#[cfg(any(test, fuzzing))]
+pub(in crate::door) mod fuzzing;
 mod query;
 mod reader;
 mod tiles;

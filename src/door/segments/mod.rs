@@ -4,6 +4,8 @@
 //! Invariant: the lines come out byte for byte as they were hashed, or not at all.
 
 mod content;
+#[cfg(any(test, fuzzing))]
+pub(in crate::door) mod fuzzing;
 mod gather;
 mod merge;
 mod opened;

@@ -63,3 +63,34 @@ pub(super) fn unpack(packed: &[u8]) -> Result<Vec<u8>, CryptoError> {
     let plain = zstd::bulk::decompress(packed, length).map_err(|_| CryptoError)?;
     (plain.len() == length).then_some(plain).ok_or(CryptoError)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Advisory H7: a few bytes that would unpack to very many, and a length that lies in either direction.
+    #[test]
+    fn replay_h07_a_segment_that_unpacks_to_more() {
+        let plain = vec![0; 8 << 20];
+        let packed = Packer::large().pack(&plain).expect("it is short enough");
+        assert!(packed.len() < plain.len() / 1_000, "a bomb");
+        assert_eq!(unpack(&packed).map(|plain| plain.len()).ok(), Some(8 << 20));
+        let said = |length: u32| {
+            let mut lying = packed.clone();
+            lying[..4].copy_from_slice(&length.to_be_bytes());
+            unpack(&lying)
+        };
+        for length in [0, 1, 1 << 10, (8 << 20) - 1, (8 << 20) + 1] {
+            assert!(said(length).is_err(), "{length}");
+        }
+        // More than a segment may hold is not even begun.
+        for length in [SEGMENT_BYTES_MAX as u32 + 1, u32::MAX] {
+            assert!(said(length).is_err(), "{length}");
+        }
+        assert!(
+            Packer::large()
+                .pack(&vec![0; SEGMENT_BYTES_MAX + 1])
+                .is_err()
+        );
+    }
+}
