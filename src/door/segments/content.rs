@@ -60,6 +60,10 @@ impl Content {
     /// Adds everything that another segment holds, whose first record lies at `at` of this one.
     pub(super) fn append(&mut self, at: u32, other: &Parsed) -> Result<(), CryptoError> {
         self.runs.extend_from_slice(&other.runs);
+        for hole in &other.holes {
+            let at = hole.at.checked_add(at).ok_or(CryptoError)?;
+            self.holes.push(Hole { at, ..*hole });
+        }
         self.lines.extend_from_slice(other.lines());
         for (_, word) in other.written_words() {
             self.add_written_word(at, word)?;
