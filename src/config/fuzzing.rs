@@ -32,7 +32,10 @@ pub(crate) fn file(input: &[u8]) {
                 return;
             };
             for value in values(&toml::Value::Table(toml)) {
-                assert!(!is_like_a_password(&value) || !why.contains(&value), "{why}");
+                assert!(
+                    !is_like_a_password(&value) || !why.contains(&value),
+                    "{why}"
+                );
             }
         }
     }

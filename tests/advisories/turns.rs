@@ -146,7 +146,8 @@ async fn asked_by(v: &TestVault, row: &Row, target: &str, token: &Token) -> RawA
         request += &format!("content-type: application/json\r\ncontent-length: {length}\r\n");
     }
     let mut raw = Raw::connect(v).await;
-    raw.send(format!("{request}\r\n{}", row.body).as_bytes()).await;
+    raw.send(format!("{request}\r\n{}", row.body).as_bytes())
+        .await;
     raw.answer().await.expect("an answer")
 }
 
