@@ -5,8 +5,11 @@
 
 use crate::{config, crypto, door, http, model, outbound, seal};
 
+/// A target's name, and what it does with an input.
+pub type Target = (&'static str, fn(&[u8]));
+
 /// Each target's name, which is its corpus' folder in `fuzz/corpus`, and what it does with an input.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[Target] = &[
     ("config-file", config::fuzzing::file),
     ("config-network", config::fuzzing::network),
     ("crypto-envelope", crypto::fuzzing::envelope),

@@ -21,8 +21,11 @@ use crate::routes::Route;
 use crate::variables::{Variables, may_name, variable};
 use crate::wire::Reply;
 
+/// A target's name, and what it does with an input.
+pub type Target = (&'static str, fn(&[u8]));
+
 /// Each target's name, which is its corpus' folder in `fuzz/corpus`, and what it does with an input.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[Target] = &[
     ("cli-answers", answers),
     ("cli-arguments", arguments),
     ("cli-defaults", defaults),
