@@ -138,6 +138,32 @@ both_engines! {
         assert_eq!(said, Vec::<String>::new());
     }
 
+    async fn an_export_that_is_overtaken_breaks_off(v: TestVault) {
+        for _ in 0..3 {
+            some_of_everything(&v).await;
+        }
+        v.advance(OLD);
+        let heads = v.door().heads().await.expect("heads");
+        let mut bundle = Vec::new();
+        let mut reader = v.door().export_bundle(heads, &mut bundle).expect("a bundle");
+        // The stream's head, then as many segments as are looked for at a time: of each request, one.
+        for _ in 0..2 {
+            assert!(reader.next_chunk().await.expect("it goes on").is_some());
+        }
+        assert!(pruned(&v).await > 0);
+        let ended = async {
+            loop {
+                match reader.next_chunk().await {
+                    Ok(Some(_)) => {}
+                    end => break end,
+                }
+            }
+        };
+        let ended = ended.await;
+        assert!(matches!(ended, Err(Refusal::Unavailable(_))), "{ended:?}");
+        v.verify().await;
+    }
+
     async fn a_pruned_log_is_asked_and_merged_and_goes_on(v: TestVault) {
         some_of_everything(&v).await;
         v.advance(OLD);

@@ -13,6 +13,8 @@ use crate::door::segments::{Opened, Piece};
 use crate::door::shared::Shared;
 use crate::model::{Refusal, SegmentRow};
 
+const PRUNED_MEANWHILE: &str = "records were pruned while they were read; ask again";
+
 /// Reads whole streams up to their heads, a chunk at a time.
 pub struct LogReader {
     shared: Arc<Shared>,
@@ -146,6 +148,10 @@ fn read_rows(
         }
         let opened = Opened::open(&shared.keys, row).map_err(|_| Refusal::Tampered)?;
         let begin = tree.size();
+        // What was read of it is whole, and the rest no longer is: no pruning says so.
+        if opened.is_pruned() && row.first != begin {
+            return Err(Refusal::Unavailable(PRUNED_MEANWHILE));
+        }
         for piece in opened.pieces().skip_while(|piece| piece.end() <= begin) {
             if tree.size() == size {
                 break;

@@ -18,6 +18,8 @@ use crate::door::view::STORE_LOST;
 use crate::door::words::{GONE, Subject};
 use crate::model::{Refusal, SegmentRow, StreamId};
 
+const PRUNED_MEANWHILE: &str = "another node pruned records while they were surveyed";
+
 /// Where the last word on a row was said.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Said {
@@ -161,6 +163,9 @@ fn read(
     let begin = tree.size();
     if row.first > begin {
         return Err(Refusal::Tampered);
+    }
+    if opened.is_pruned() && row.first != begin {
+        return Err(Refusal::Unavailable(PRUNED_MEANWHILE));
     }
     for piece in opened.pieces().skip_while(|piece| piece.end() <= begin) {
         if tree.size() < size && !piece.grow(tree) {
