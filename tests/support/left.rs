@@ -115,13 +115,13 @@ pub fn said(what: &[u8]) {
 
 /// Keeps an answer that may hold no secret, and the secrets of one that may.
 pub fn answer(method: &Method, path: &str, answer: &Answer) {
-    let parts = path.split(['/', '?']).filter(|part| !part.is_empty());
-    let parts: Vec<&str> = parts.skip_while(|part| *part != "v1").skip(1).collect();
+    let (place, _) = path.split_once('?').unwrap_or((path, ""));
+    let parts = place.split('/').skip_while(|part| *part != "v1").skip(1);
+    let parts: Vec<&str> = parts.collect();
     let shows = match parts.as_slice() {
         ["secrets", _, _, _, ..] => method == Method::GET,
         ["tokens"] => method == Method::POST,
         ["connections", .., "token"] => true,
-        ["connections", .., last] => method == Method::GET && last.starts_with("min_ttl"),
         _ => false,
     };
     if shows && answer.status() < 300 {
