@@ -131,7 +131,7 @@ enum Role {
 /// How connections are made.
 #[derive(Clone)]
 enum Source {
-    Sqlite(sqlite::Sqlite),
+    Sqlite(Box<sqlite::Sqlite>),
     Postgres(Box<postgres::Postgres>),
 }
 
@@ -163,7 +163,7 @@ impl Store {
     /// Opens a database: makes and locks the SQLite file, or looks at PostgreSQL's settings.
     pub async fn open(settings: &DatabaseSettings) -> Result<Self, StoreError> {
         let source = match &settings.url {
-            DatabaseUrl::Sqlite(path) => Source::Sqlite(sqlite::Sqlite::new(path)?),
+            DatabaseUrl::Sqlite(path) => Source::Sqlite(Box::new(sqlite::Sqlite::new(path)?)),
             DatabaseUrl::Postgres(url) => {
                 let accept_fsync_off = settings.accept_fsync_off;
                 let server = postgres::Postgres::new(url, &settings.roles, accept_fsync_off)?;
