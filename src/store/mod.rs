@@ -130,7 +130,7 @@ enum Role {
 #[derive(Clone)]
 enum Source {
     Sqlite(sqlite::Sqlite),
-    Postgres(postgres::Postgres),
+    Postgres(Box<postgres::Postgres>),
 }
 
 impl Source {
@@ -165,7 +165,7 @@ impl Store {
             DatabaseUrl::Postgres(url) => {
                 let accept_fsync_off = settings.accept_fsync_off;
                 let server = postgres::Postgres::new(url, &settings.roles, accept_fsync_off)?;
-                Source::Postgres(server)
+                Source::Postgres(Box::new(server))
             }
         };
         let store = Self {

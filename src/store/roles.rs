@@ -219,7 +219,7 @@ impl Store {
         Ok(found.into_iter().map(|(name,)| name).collect())
     }
 
-    const fn postgres(&self) -> Option<&Postgres> {
+    fn postgres(&self) -> Option<&Postgres> {
         match &self.source {
             super::Source::Postgres(server) => Some(server),
             super::Source::Sqlite(_) => None,
