@@ -48,11 +48,7 @@ pub(in crate::door) fn prune(
         end = row.first + u64::from(row.count);
     }
     let gone = left.gone;
-    let (mut content, kept) = left.end();
-    // What no record of it needs says nothing; the last run tells the segment's change.
-    if let Some(run) = content.runs.last_mut() {
-        run.seq = last.seq;
-    }
+    let (content, kept) = left.end();
     if gone == 0 {
         return Ok(None);
     }
@@ -70,6 +66,13 @@ pub(in crate::door) fn prune(
     };
     Ok(Some(Pruned { row, kept, gone }))
 }
+
+/// A run of which no record is kept: its salts are needed no more.
+const NO_RUN: Run = Run {
+    count: 0,
+    seq: 0,
+    seed: [0; 32],
+};
 
 /// What is left so far.
 struct Left {
@@ -100,36 +103,38 @@ impl Left {
         summary: &mut Summary,
     ) -> Result<(), CryptoError> {
         let mut runs = opened.runs();
-        let (mut run, mut run_end) = (None, row.first);
+        let (mut run, mut run_end) = (&NO_RUN, row.first);
         let mut words = opened.written_words().peekable();
         let mut unsalted = opened.unsalted_lines();
         let moved = self.place(row.first)?;
         for piece in opened.pieces() {
+            // A gap lies within one run: nothing that was kept lies in it.
+            while run_end < piece.end() {
+                run = runs.next().ok_or(CryptoError)?;
+                run_end += u64::from(run.count);
+            }
             let (index, line) = match piece {
                 Piece::Gap(gap) => {
-                    self.leave(gap)?;
+                    self.leave(gap, run.seq)?;
                     continue;
                 }
                 Piece::Line(index, line) => (index, line),
             };
-            while run_end <= index {
-                let next = runs.next().ok_or(CryptoError)?;
-                (run, run_end) = (Some(next), run_end + u64::from(next.count));
-            }
             let stored = unsalted.next().ok_or(CryptoError)?;
             let at = u32::try_from(index - row.first).map_err(|_| CryptoError)?;
             let record = Record::parse(line).map_err(|_| CryptoError)?;
             let keeps = keeps(index, &record);
             if keeps {
-                self.keep(index, stored, run.ok_or(CryptoError)?)?;
+                self.keep(index, stored, run)?;
                 summary.name(&record);
             } else {
                 self.gone += 1;
-                self.leave(Gap {
+                let gap = Gap {
                     first: index,
                     level: 0,
                     hash: leaf_hash(line),
-                })?;
+                };
+                self.leave(gap, run.seq)?;
             }
             while let Some((_, word)) = words.next_if(|(record, _)| *record <= at) {
                 if keeps {
@@ -140,17 +145,24 @@ impl Left {
         Ok(())
     }
 
-    /// Puts a gap behind what is left.
-    fn leave(&mut self, gap: Gap) -> Result<(), CryptoError> {
+    /// Puts a gap behind what is left, whose last record was validated at the change `seq`.
+    fn leave(&mut self, gap: Gap, seq: u64) -> Result<(), CryptoError> {
         self.gaps.push(gap);
         let closed: Vec<Gap> = self.gaps.closed().collect();
         self.write(closed)?;
-        let unseeded = Run {
-            count: u32::try_from(gap.count()).map_err(|_| CryptoError)?,
-            seq: 0,
-            seed: [0; 32],
-        };
-        self.add_run(unseeded)
+        let count = u32::try_from(gap.count()).map_err(|_| CryptoError)?;
+        match self.content.runs.last_mut() {
+            Some(last) if last.seed == NO_RUN.seed => {
+                last.count = last.count.checked_add(count).ok_or(CryptoError)?;
+                last.seq = seq;
+            }
+            _ => self.content.runs.push(Run {
+                count,
+                seq,
+                ..NO_RUN
+            }),
+        }
+        Ok(())
     }
 
     fn keep(&mut self, index: u64, line: &[u8], run: &Run) -> Result<(), CryptoError> {
@@ -159,16 +171,9 @@ impl Left {
         self.content.lines.extend_from_slice(line);
         self.content.lines.push(b'\n');
         self.kept.push(index);
-        self.add_run(Run { count: 1, ..*run })
-    }
-
-    /// Adds to the last run, when it is the same but for how many records it has.
-    fn add_run(&mut self, next: Run) -> Result<(), CryptoError> {
         match self.content.runs.last_mut() {
-            Some(last) if (last.seq, last.seed) == (next.seq, next.seed) => {
-                last.count = last.count.checked_add(next.count).ok_or(CryptoError)?;
-            }
-            _ => self.content.runs.push(next),
+            Some(last) if (last.seq, last.seed) == (run.seq, run.seed) => last.count += 1,
+            _ => self.content.runs.push(Run { count: 1, ..*run }),
         }
         Ok(())
     }
