@@ -24,6 +24,7 @@ mod ledger;
 mod log;
 mod merging;
 mod operation;
+mod proven;
 mod queue;
 mod request;
 mod sealing;

@@ -5,16 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use coffer_audit_log::{Frontier, Record, leaf_hash, open_note};
+use coffer_audit_log::{Frontier, leaf_hash, open_note};
 
 use super::{Check, PAGE, is_full};
 use crate::door::documents::{self, CLUSTER_ID, Within};
-use crate::door::segments::{Opened, Summary, open_summary};
+use crate::door::segments::Opened;
 use crate::door::start::StartError;
 use crate::door::words::Spoken;
-use crate::model::{
-    Cluster, DocumentKind, SegmentRow, StreamEntry, StreamId, StreamRow, Timestamp,
-};
+use crate::model::{Cluster, DocumentKind, SegmentRow, StreamEntry, StreamId, StreamRow};
 
 /// Words by the change, the segment and the place in it that spoke them.
 type OrderedWords = BTreeMap<(u64, StreamId, u64, usize), Spoken>;
@@ -25,6 +23,8 @@ struct Walk {
     tree: Frontier,
     /// All of its segments so far have opened, one behind the other.
     whole: bool,
+    /// The change that validated the last record so far.
+    change: u64,
 }
 
 impl Check<'_> {
@@ -43,6 +43,7 @@ impl Check<'_> {
                     row,
                     tree,
                     whole: true,
+                    change: 0,
                 },
             )
         };
@@ -62,6 +63,7 @@ impl Check<'_> {
                 break;
             }
         }
+        self.changes(&walks, &words);
         for walk in walks.into_values() {
             self.head(walk);
         }
@@ -134,9 +136,14 @@ impl Check<'_> {
                 walk.tree.push(leaf_hash(line));
             }
         }
-        if !self.summary_agrees(row, &opened) {
+        if !opened.has_summary(self.keys, row) {
             self.say(format!(
                 "segment {first} of stream {stream}: its summary is not of its records"
+            ));
+        }
+        if { opened.changes() }.any(|seq| seq < std::mem::replace(&mut walk.change, seq)) {
+            self.say(format!(
+                "segment {first} of stream {stream}: an earlier change validated it than what lies before"
             ));
         }
         for (at, word) in opened.words().enumerate() {
@@ -148,14 +155,30 @@ impl Check<'_> {
         }
     }
 
-    fn summary_agrees(&self, row: &SegmentRow, opened: &Opened) -> bool {
-        let place = (row.first, row.count);
-        let stored = open_summary(self.keys, row.stream, place, &row.summary);
-        stored.is_ok_and(|stored| summary_of(opened).as_ref() == Some(&stored))
+    /// No change has the number of another, and the world stands at the last one or after it: else an older row could
+    /// be the one that the log seems to have recorded last.
+    fn changes(&mut self, walks: &BTreeMap<StreamId, Walk>, words: &OrderedWords) {
+        let newest = walks.values().map(|walk| walk.change).max().unwrap_or(0);
+        if let Some(seq) = self.world_seq.filter(|seq| *seq < newest) {
+            self.say(format!(
+                "world: it stands at change {seq}, and the log tells of change {newest}"
+            ));
+        }
+        let mut before = None;
+        for (seq, stream, ..) in words.keys() {
+            if before.is_some_and(|(same, other)| same == seq && other != stream) {
+                self.say(format!(
+                    "stream {stream}: change {seq} is another stream's as well"
+                ));
+            }
+            before = Some((seq, stream));
+        }
     }
 
     fn head(&mut self, walk: Walk) {
-        let Walk { row, tree, whole } = walk;
+        let Walk {
+            row, tree, whole, ..
+        } = walk;
         let head = open_note(&row.head, &self.verifier);
         let under_head = head.is_ok_and(|head| {
             (head.size, head.root) == (tree.size(), tree.root())
@@ -170,17 +193,4 @@ impl Check<'_> {
             ));
         }
     }
-}
-
-/// What the records of a segment have to say in its summary.
-fn summary_of(opened: &Opened) -> Option<Summary> {
-    let mut summary: Option<Summary> = None;
-    for line in opened.lines() {
-        let record = Record::parse(line).ok()?;
-        let time = Timestamp::from_micros(record.time);
-        summary
-            .get_or_insert_with(|| Summary::new(time))
-            .add(&record);
-    }
-    summary
 }

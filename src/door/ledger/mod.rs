@@ -100,6 +100,7 @@ impl Ledger {
     ) -> Self {
         shared.mark_well();
         shared.metrics.ledger.head.set(tree.size());
+        shared.set_signed(&tree);
         let kept = (shared.clock.monotonic(), String::new());
         Self {
             shared,

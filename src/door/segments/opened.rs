@@ -2,12 +2,15 @@
 //!
 //! Invariant: a segment that opens has as many lines, runs and changes as its row says.
 
+use coffer_audit_log::Record;
+
 use super::Word;
 use super::content::Parsed;
 use super::packer::unpack;
 use super::salts::{self, Seed};
+use super::summary::{Summary, open_summary};
 use crate::crypto::{CryptoError, Keyring};
-use crate::model::SegmentRow;
+use crate::model::{SegmentRow, Timestamp};
 
 /// What a segment holds, as it is stored: without the records' salts.
 pub(in crate::door) struct Unsalted {
@@ -92,6 +95,30 @@ impl Opened {
             rest = &behind[1..];
             Some(line)
         })
+    }
+
+    /// What its records have to say in its summary; nothing when one of them is no record.
+    pub(in crate::door) fn summary(&self) -> Option<Summary> {
+        let mut summary: Option<Summary> = None;
+        for line in self.lines() {
+            let record = Record::parse(line).ok()?;
+            let time = Timestamp::from_micros(record.time);
+            summary
+                .get_or_insert_with(|| Summary::new(time))
+                .add(&record);
+        }
+        summary
+    }
+
+    /// Whether the row's summary is the one that its records have to have.
+    pub(in crate::door) fn has_summary(&self, keys: &Keyring, row: &SegmentRow) -> bool {
+        let stored = open_summary(keys, row.stream, (row.first, row.count), &row.summary);
+        stored.is_ok_and(|stored| self.summary().as_ref() == Some(&stored))
+    }
+
+    /// The changes that validated its records, in the records' order.
+    pub(in crate::door) fn changes(&self) -> impl Iterator<Item = u64> {
+        self.unsalted.parsed.runs.iter().map(|run| run.seq)
     }
 
     /// The last words on rows that its records speak.
