@@ -3,10 +3,13 @@
 //!
 //! Invariant: chance decides what is tried, and never what must hold.
 
+mod acts;
+mod adversary;
 mod crash;
 mod history;
 mod replay;
 mod seen;
+mod truths;
 
 use coffer::entropy::{Entropy, SystemEntropy};
 use rand::rngs::SmallRng;
@@ -47,5 +50,10 @@ impl Chance {
     /// Less than this.
     fn below(&mut self, end: usize) -> usize {
         self.0.random_range(0..end)
+    }
+
+    /// One of these.
+    fn one_of<'a, T>(&mut self, some: &'a [T]) -> &'a T {
+        &some[self.below(some.len())]
     }
 }
