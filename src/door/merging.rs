@@ -1,20 +1,24 @@
 //! This node's own segments, merged once there are enough records for a large one.
 //! A busy node puts it off: what is saved is space and the time of later looks, and neither is in a hurry.
 //!
-//! Invariant: a record keeps its line, its index and the change that validated it; nothing else is ever replaced.
+//! Invariant: a record keeps its line, its index and the change that validated it; nothing else is ever replaced, and
+//! nothing is put in its place but what this node has signed.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Door;
+use super::proven::{Proven, within};
 use super::segments::{Merged, merge};
 use super::shared::Shared;
 use super::view::STORE_LOST;
 use crate::model::{Refusal, SegmentRow};
+use crate::store::StoreError;
 
 /// Segments looked for at a time: as many as a busy node's batches fill a large one with, and where that is not enough,
 /// as many as there can be of one record each.
-const SEGMENTS_AT_ONCE: [u32; 2] = [256, 4_096];
+const SEGMENTS_AT_ONCE: [u32; 2] = [256, SEGMENTS_MAX];
+pub(super) const SEGMENTS_MAX: u32 = 4_096;
 /// Requests since the last look from which on a node is busy.
 const BUSY_REQUESTS: u64 = 2_000;
 /// Records that may wait for a quieter time, and no more.
@@ -27,6 +31,8 @@ pub struct Merger {
     records: u64,
     /// Everything before this index lies in segments that stay as they are.
     done: u64,
+    /// What is known to be what was signed.
+    proven: Proven,
     /// Requests when it was last looked.
     requests: u64,
 }
@@ -38,6 +44,7 @@ impl Door {
             shared: Arc::clone(&self.shared),
             records,
             done: 0,
+            proven: Proven::default(),
             requests: 0,
         }
     }
@@ -59,30 +66,47 @@ impl Merger {
         Ok(waiting >= self.records && !busy)
     }
 
-    /// Merges the oldest segments that are to be merged; false once there are too few records for another.
+    /// Merges the oldest segments that are to be merged; false once there are too few records for another. What is not
+    /// what was signed is passed over, with all that lies between it and the end of the log.
     ///
     /// # Errors
-    /// The store does not answer, or a segment is missing or does not open.
+    /// The store does not answer.
     pub async fn merge(&mut self) -> Result<bool, Refusal> {
-        let lost = |_| Refusal::Unavailable(STORE_LOST);
+        let merged = self.try_merge().await;
+        let counted = &self.shared.metrics.merges;
+        match merged {
+            Ok(merged) => {
+                counted.merged.add(u64::from(merged));
+                Ok(merged)
+            }
+            Err(Refusal::Tampered) => {
+                counted.refused.one();
+                self.pass_over();
+                Ok(true)
+            }
+            Err(refusal) => {
+                counted.failed.one();
+                Err(refusal)
+            }
+        }
+    }
+
+    async fn try_merge(&mut self) -> Result<bool, Refusal> {
         let stream = self.shared.stream;
         let [mut at_once, most] = SEGMENTS_AT_ONCE;
         let rows = loop {
+            let signed = self.shared.signed().size();
             let mut reader = self.shared.reader().await?;
-            let places = reader
-                .list_segment_places(stream, self.done, at_once)
-                .await
-                .map_err(lost)?;
+            let places = reader.list_segment_places(stream, self.done, at_once);
+            let places = within(places.await.map_err(unread)?, signed);
             let all = places.len() < at_once as usize || at_once == most;
             match enough(self.done, &places, self.records)? {
                 Next::Stays(end) => self.done = end,
                 Next::TooFew if all => return Ok(false),
                 Next::TooFew => at_once = most,
                 Next::Merge(count) => {
-                    break reader
-                        .list_segments(stream, self.done, count)
-                        .await
-                        .map_err(lost)?;
+                    let rows = reader.list_segments(stream, self.done, count);
+                    break rows.await.map_err(unread)?;
                 }
             }
         };
@@ -91,15 +115,18 @@ impl Merger {
     }
 
     /// Puts one segment into the place of these; the index up to which nothing is to be done any more.
-    async fn merged(&self, rows: Vec<SegmentRow>) -> Result<u64, Refusal> {
+    async fn merged(&mut self, rows: Vec<SegmentRow>) -> Result<u64, Refusal> {
         let shared = Arc::clone(&self.shared);
         let count = rows.len() as u64;
-        let _turn = self.shared.scan_turn().await;
+        let turn = self.shared.scan_turn().await;
         let merged = super::log::aside(move || merge(&shared.keys, &*shared.entropy, &rows));
         let merged = match merged.await.map_err(|_| Refusal::Tampered)? {
             Merged::Into(merged) => merged,
             Merged::StaysTo(end) => return Ok(end),
         };
+        drop(turn);
+        let held = self.proven.hold(&self.shared, merged, self.records);
+        let merged = held.await?;
         let mut writer = self.shared.store.keeper().await.map_err(|error| {
             tracing::warn!(%error, "no connection to merge with");
             Refusal::Unavailable(STORE_LOST)
@@ -117,6 +144,18 @@ impl Merger {
         }
     }
 
+    /// Leaves what lies there as it is, and goes on at the end of what this node has signed.
+    fn pass_over(&mut self) {
+        let (from, signed) = (self.done, self.shared.signed());
+        tracing::error!(
+            from,
+            to = signed.size(),
+            "the log that lies in the database between these records is not what was signed, and is left as it is: run coffer-server check"
+        );
+        self.done = signed.size();
+        self.proven = Proven::of(signed);
+    }
+
     /// How many records this node's stream holds.
     async fn size(&self) -> Result<u64, Refusal> {
         let rows = self.shared.reader().await?.list_streams().await;
@@ -126,9 +165,20 @@ impl Merger {
     }
 }
 
+/// A row of a shape that Coffer never writes was written by somebody else.
+pub(super) fn unread(error: StoreError) -> Refusal {
+    match error {
+        StoreError::Damaged(_) => Refusal::Tampered,
+        error => {
+            tracing::warn!(%error, "segments could not be read");
+            Refusal::Unavailable(STORE_LOST)
+        }
+    }
+}
+
 /// What is to be done with the next segments.
 #[derive(Debug, PartialEq, Eq)]
-enum Next {
+pub(super) enum Next {
     /// The first is large enough: go on at its end.
     Stays(u64),
     /// The first so many are to become one.
@@ -137,7 +187,7 @@ enum Next {
 }
 
 /// Looks at segments that begin at `at`, by their first index and how many records each holds.
-fn enough(at: u64, places: &[(u64, u32)], wanted: u64) -> Result<Next, Refusal> {
+pub(super) fn enough(at: u64, places: &[(u64, u32)], wanted: u64) -> Result<Next, Refusal> {
     let (mut end, mut count) = (at, 0);
     for (first, records) in places {
         if *first != end {

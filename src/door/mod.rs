@@ -28,6 +28,7 @@ mod ledger;
 mod log;
 mod merging;
 mod operation;
+mod proven;
 mod pruning;
 mod queue;
 mod request;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use coffer_audit_log::{self as audit_log, Checkpoint, VerifierKey};
+use coffer_audit_log::{self as audit_log, Checkpoint, Frontier, VerifierKey};
 use tokio::sync::Semaphore;
 
 use super::bearers::Bearers;
@@ -49,6 +49,8 @@ pub(super) struct Shared {
     pub(super) queue: Queue,
     /// The public key that every head is opened with.
     pub(super) verifier: VerifierKey,
+    /// The tree under the last head that this node has signed and stored.
+    pub(super) signed: Mutex<Frontier>,
     /// The time of the last committed record, in microseconds: no decision is made before it.
     pub(super) last_us: AtomicI64,
     /// When a batch or a probe last went well, by this process's own clock.
@@ -107,6 +109,20 @@ impl Shared {
     /// What compresses the next segment.
     pub(super) fn packer(&self) -> MutexGuard<'_, Packer> {
         self.packer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The tree under the last head that this node has signed and stored: the ledger's own, and not the store's.
+    pub(super) fn signed(&self) -> Frontier {
+        self.lock_signed().clone()
+    }
+
+    /// The ledger has signed and stored a head over this tree.
+    pub(super) fn set_signed(&self, tree: &Frontier) {
+        self.lock_signed().clone_from(tree);
+    }
+
+    fn lock_signed(&self) -> MutexGuard<'_, Frontier> {
+        self.signed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A batch or a probe went well just now.

@@ -141,6 +141,7 @@ pub async fn start(starting: Starting) -> Result<Door, StartError> {
         history: History::new(world),
         queue: Queue::new(),
         verifier,
+        signed: std::sync::Mutex::default(),
         last_us: AtomicI64::new(last.micros()),
         well: std::sync::Mutex::new(None),
         fenced: AtomicBool::new(false),

@@ -1,5 +1,5 @@
 //! Now and then this node's small segments are made large ones, when it has the time.
-//! What cannot be merged is left as it is, and tried again.
+//! What the store did not do is tried again; what is not what was signed is left as it is.
 //!
 //! Invariant: between two merges everybody else gets their turn.
 

@@ -28,6 +28,18 @@ impl Metrics {
                     ("failed", &self.rotations.failed),
                 ],
             );
+        text.counter(
+            "coffer_log_merges",
+            "Merges of this node's small segments, by outcome.",
+        )
+        .by(
+            "outcome",
+            [
+                ("merged", &self.merges.merged),
+                ("refused", &self.merges.refused),
+                ("failed", &self.merges.failed),
+            ],
+        );
         self.process(&mut text);
         text.finish()
     }

@@ -39,6 +39,8 @@ pub struct Metrics {
     pub refreshes: Refreshes,
     /// Rotations that were due.
     pub rotations: Rotations,
+    /// Segments of the log that were to be merged.
+    pub merges: Merges,
 }
 
 /// Requests and connections.
@@ -149,6 +151,17 @@ pub struct Rotations {
     /// A new version is there.
     pub rotated: Counter,
     /// None was made.
+    pub failed: Counter,
+}
+
+/// Segments of the log that were to be merged.
+#[derive(Default)]
+pub struct Merges {
+    /// One large one is in the place of small ones.
+    pub merged: Counter,
+    /// They are not what was signed, and stay.
+    pub refused: Counter,
+    /// The store did not do it; it is tried again.
     pub failed: Counter,
 }
 

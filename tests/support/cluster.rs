@@ -3,11 +3,11 @@
 //!
 //! Invariant: a cluster's folder and database are its own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use coffer::model::Ttl;
-use coffer::store::Engine;
+use coffer::store::{DatabaseUrl, Engine};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
 use tempfile::TempDir;
@@ -294,6 +294,14 @@ impl Cluster {
         connection.close().await.expect("it ends");
     }
 
+    /// The database, for who writes to it past every node.
+    pub fn database_url(&self) -> DatabaseUrl {
+        match self.url.strip_prefix("sqlite://") {
+            Some(path) => DatabaseUrl::Sqlite(path.into()),
+            None => DatabaseUrl::Postgres(self.url.clone()),
+        }
+    }
+
     /// A number that the database answers.
     pub async fn number(&self, query: &str) -> i64 {
         let mut connection = self.database().await;
@@ -306,6 +314,20 @@ impl Cluster {
     /// The authority that its nodes' certificate is signed by, in PEM.
     pub fn authority(&self) -> &str {
         &self.authority
+    }
+
+    /// Copies a node's state directory to another name; the node does not run.
+    pub fn keep_state(&self, node: &str, name: &str) {
+        let [from, to] = [node, name].map(|name| self.path(&format!("{name}.state")));
+        if to.exists() {
+            std::fs::remove_dir_all(&to).expect("an older copy goes");
+        }
+        copy_folder(&from, &to);
+    }
+
+    /// Puts a copy back into a node's place.
+    pub fn put_state_back(&self, node: &str, name: &str) {
+        self.keep_state(name, node);
     }
 
     /// A file beside the database.
@@ -328,6 +350,21 @@ impl Cluster {
         );
         replace(&config, &text);
         config
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir(to).expect("a folder");
+    let mode = std::fs::metadata(from).expect("it is there").permissions();
+    std::fs::set_permissions(to, mode).expect("it is ours");
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let from = entry.expect("an entry").path();
+        let to = to.join(from.file_name().expect("a name"));
+        if from.is_dir() {
+            copy_folder(&from, &to);
+        } else {
+            std::fs::copy(&from, &to).expect("a file");
+        }
     }
 }
 

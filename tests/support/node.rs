@@ -103,6 +103,12 @@ impl Node {
             .is_some()
     }
 
+    /// How many lines that it printed hold this.
+    pub fn times_said(&self, part: &str) -> usize {
+        let lines = self.said.lines.lock().expect("no panic");
+        lines.iter().filter(|line| line.contains(part)).count()
+    }
+
     /// Ends it as `kill -9` does, and waits for that.
     pub async fn kill(&self) {
         self.signal("-KILL");

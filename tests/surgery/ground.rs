@@ -14,6 +14,7 @@ use coffer::config::Durability;
 use coffer::crypto::{Keyring, RootPlace};
 use coffer::door::{self, Door, Founding, Starting, StateDir};
 use coffer::entropy::SystemEntropy;
+use coffer::metrics::Metrics;
 use coffer::model::{ClusterId, Ttl};
 use coffer::seal::{SealRecord, file};
 use coffer::store::{DatabaseSettings, DatabaseUrl, Engine, Store};
@@ -35,6 +36,8 @@ const READERS: u32 = 1;
 pub struct Ground {
     pub engine: Engine,
     pub clock: Arc<Clock>,
+    /// What all doors of the ground count.
+    pub metrics: Arc<Metrics>,
     pub authority: String,
     folder: TempDir,
     url: DatabaseUrl,
@@ -75,6 +78,7 @@ impl Ground {
         Self {
             engine,
             clock: Arc::new(Clock::new()),
+            metrics: Arc::default(),
             authority,
             folder,
             url,
@@ -170,7 +174,7 @@ impl Ground {
             keys,
             clock: Arc::clone(&self.clock),
             entropy: Arc::new(SystemEntropy),
-            metrics: Arc::default(),
+            metrics: Arc::clone(&self.metrics),
             state_dir: Arc::new(state_dir),
             node: Some(node.parse().expect("a name")),
             durability: Durability::Durable,

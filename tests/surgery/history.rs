@@ -31,6 +31,9 @@ use super::questions::{Answers, Tokens, ask_all};
 use super::rows::{Rows, Table};
 use super::truth::assert_true;
 
+/// Records of a merged segment, at most.
+const MERGED: u64 = 24;
+
 /// A ground with its history, and what is known of it.
 pub struct History {
     pub ground: Ground,
@@ -208,6 +211,17 @@ async fn second_half(door: &Door, tokens: &Tokens) {
     made(door, root, &["read:p/e/**"], Ttl::days(30), Some("ci")).await;
     lease(door).await;
     refresh(door).await;
+    merge(door).await;
+}
+
+/// Most of the log comes to lie in merged segments; the last records stay in their batches'.
+async fn merge(door: &Door) {
+    let mut merger = door.merger(MERGED);
+    let mut merged = 0;
+    while merger.merge().await.expect("what was signed is merged") {
+        merged += 1;
+    }
+    assert!(merged > 2, "there are {merged} merged segments");
 }
 
 async fn lease(door: &Door) {

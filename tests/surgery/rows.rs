@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing in here knows the name of a table or of a column.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
@@ -171,11 +171,38 @@ impl Knife {
         gone: &[Row],
         put: &[Row],
     ) -> Result<(), sqlx::Error> {
+        self.replace_all(&[(table, gone, put)]).await
+    }
+
+    /// The same in some tables at once.
+    pub async fn replace_all(
+        &mut self,
+        parts: &[(&Table, &[Row], &[Row])],
+    ) -> Result<(), sqlx::Error> {
         self.run("BEGIN").await?;
-        let done = self.try_replace(table, gone, put).await;
+        let mut done = Ok(());
+        for (table, gone, put) in parts {
+            if done.is_ok() {
+                done = self.try_replace(table, gone, put).await;
+            }
+        }
         self.run(if done.is_ok() { "COMMIT" } else { "ROLLBACK" })
             .await?;
         done
+    }
+
+    /// Sees to it that these tables hold these rows and no others.
+    pub async fn set(&mut self, tables: &[Table], rows: &Rows) -> Result<(), sqlx::Error> {
+        let now = self.rows(tables).await;
+        let parts = tables.iter().map(|table| {
+            let [now, then] = [&now, rows].map(|rows| rows[&table.name].iter().collect());
+            (table, lacking(&now, &then), lacking(&then, &now))
+        });
+        let parts: Vec<_> = parts.collect();
+        let parts = parts
+            .iter()
+            .map(|(table, gone, put)| (*table, &gone[..], &put[..]));
+        self.replace_all(&parts.collect::<Vec<_>>()).await
     }
 
     async fn try_replace(
@@ -191,11 +218,9 @@ impl Knife {
             .collect();
         let delete = format!("DELETE FROM {} WHERE {}", table.name, keys.join(" AND "));
         for row in gone {
-            assert_eq!(
-                self.execute(&delete, &table.key_of(row)).await?,
-                1,
-                "{delete}"
-            );
+            if self.execute(&delete, &table.key_of(row)).await? != 1 {
+                return Err(sqlx::Error::RowNotFound);
+            }
         }
         let places: Vec<String> = (1..=table.columns.len())
             .map(|at| format!("${at}"))
@@ -232,6 +257,11 @@ impl Knife {
             Self::Postgres(conn) => Ok(bound!().execute(conn).await?.rows_affected()),
         }
     }
+}
+
+/// What some rows have and others have not.
+pub fn lacking(some: &BTreeSet<&Row>, others: &BTreeSet<&Row>) -> Vec<Row> {
+    some.difference(others).map(|row| (*row).clone()).collect()
 }
 
 fn names(table: &Table) -> String {

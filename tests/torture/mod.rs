@@ -3,12 +3,15 @@
 //!
 //! Invariant: chance decides what is tried, and never what must hold.
 
+mod acts;
+mod adversary;
 mod canary;
 mod crash;
 mod history;
 mod replay;
 mod seen;
 mod soak;
+mod truths;
 
 use coffer::entropy::{Entropy, SystemEntropy};
 use rand::rngs::SmallRng;
@@ -49,5 +52,10 @@ impl Chance {
     /// Less than this.
     fn below(&mut self, end: usize) -> usize {
         self.0.random_range(0..end)
+    }
+
+    /// One of these.
+    fn one_of<'a, T>(&mut self, some: &'a [T]) -> &'a T {
+        &some[self.below(some.len())]
     }
 }

@@ -119,6 +119,23 @@ impl Frontier {
         }
     }
 
+    /// The frontier of the largest earlier tree of at most `size` records whose subtrees this one still has: whoever
+    /// knows no tree of that size reads records from its end on. It is the empty one's when there is none.
+    #[must_use]
+    pub fn below(&self, size: u64) -> Self {
+        let (mut below, mut rest) = (Self::new(), self.size);
+        for hash in &self.edge {
+            let records = 1 << rest.ilog2();
+            if records > size - below.size {
+                break;
+            }
+            below.edge.push(*hash);
+            below.size += records;
+            rest -= records;
+        }
+        below
+    }
+
     /// The frontier as bytes: the size as u64 big-endian, then its hashes, the largest subtree first.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {

@@ -44,6 +44,8 @@ struct Check<'a> {
     verifier: VerifierKey,
     reader: Reader,
     words: LastWords,
+    /// The change that the world stands at, if it is there.
+    world_seq: Option<u64>,
     lines: Vec<String>,
 }
 
@@ -72,6 +74,7 @@ pub async fn check(store: &Store, keys: &Keyring) -> Result<Vec<String>, StartEr
         verifier,
         reader,
         words: HashMap::new(),
+        world_seq: None,
         lines: Vec::new(),
     };
     check.lines = odd_rows(&mut check.reader).await?;

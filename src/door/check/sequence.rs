@@ -23,6 +23,7 @@ impl Check<'_> {
             say_gone(&mut self.lines);
             return Ok(());
         };
+        self.world_seq = Some(world.seq);
         if world.cluster != self.keys.cluster() {
             self.say("world: it names another cluster".to_owned());
         }

@@ -5,16 +5,16 @@
 
 use std::collections::BTreeMap;
 
-use coffer_audit_log::{Frontier, Missing, Pruning, Record, open_note};
+use coffer_audit_log::pruning::PRUNING_RESOURCE;
+use coffer_audit_log::{Frontier, Missing, Pruning, Record, open_note, prunings};
+use memchr::memmem;
 
 use super::{Check, PAGE, is_full};
 use crate::door::documents::{self, CLUSTER_ID, Within};
-use crate::door::segments::{Opened, Piece, Summary, open_summary};
+use crate::door::segments::{Opened, Piece};
 use crate::door::start::StartError;
 use crate::door::words::Spoken;
-use crate::model::{
-    Cluster, DocumentKind, SegmentRow, StreamEntry, StreamId, StreamRow, Timestamp,
-};
+use crate::model::{Cluster, DocumentKind, SegmentRow, StreamEntry, StreamId, StreamRow};
 
 /// Words by the change, the segment and the place in it that spoke them.
 type OrderedWords = BTreeMap<(u64, StreamId, u64, usize), Spoken>;
@@ -26,6 +26,8 @@ struct Walk {
     /// All of its segments so far have opened, one behind the other.
     whole: bool,
     missing: Missing,
+    /// The change that validated the last record so far.
+    change: u64,
 }
 
 /// What the log says that it pruned, by stream.
@@ -48,6 +50,7 @@ impl Check<'_> {
                     tree,
                     whole: true,
                     missing: Missing::default(),
+                    change: 0,
                 },
             )
         };
@@ -69,6 +72,7 @@ impl Check<'_> {
                 break;
             }
         }
+        self.changes(&walks, &words);
         for walk in walks.into_values() {
             self.pruned(&walk, &prunings);
             self.head(walk);
@@ -156,9 +160,15 @@ impl Check<'_> {
                 ));
             }
         }
-        if !self.summary_agrees(row, &opened, prunings) {
+        collect(&opened, prunings);
+        if !opened.has_summary(self.keys, row) {
             self.say(format!(
                 "segment {first} of stream {stream}: its summary is not of its records"
+            ));
+        }
+        if { opened.changes() }.any(|seq| seq < std::mem::replace(&mut walk.change, seq)) {
+            self.say(format!(
+                "segment {first} of stream {stream}: an earlier change validated it than what lies before"
             ));
         }
         for (at, word) in opened.words().enumerate() {
@@ -170,15 +180,6 @@ impl Check<'_> {
         }
     }
 
-    fn summary_agrees(&self, row: &SegmentRow, opened: &Opened, prunings: &mut Prunings) -> bool {
-        let place = (row.first, row.count);
-        let stored = open_summary(self.keys, row.stream, place, &row.summary);
-        stored.is_ok_and(|stored| {
-            let found = summary_of(opened, &stored, prunings);
-            found.as_ref() == Some(&stored)
-        })
-    }
-
     /// Nothing is missing of a stream but what the log says that it pruned.
     fn pruned(&mut self, walk: &Walk, prunings: &Prunings) {
         let id = walk.row.id.to_string();
@@ -187,6 +188,26 @@ impl Check<'_> {
             self.say(format!(
                 "stream {id}: the record {index} was pruned, and no record says that it was to be"
             ));
+        }
+    }
+
+    /// No change has the number of another, and the world stands at the last one or after it: else an older row could
+    /// be the one that the log seems to have recorded last.
+    fn changes(&mut self, walks: &BTreeMap<StreamId, Walk>, words: &OrderedWords) {
+        let newest = walks.values().map(|walk| walk.change).max().unwrap_or(0);
+        if let Some(seq) = self.world_seq.filter(|seq| *seq < newest) {
+            self.say(format!(
+                "world: it stands at change {seq}, and the log tells of change {newest}"
+            ));
+        }
+        let mut before = None;
+        for (seq, stream, ..) in words.keys() {
+            if before.is_some_and(|(same, other)| same == seq && other != stream) {
+                self.say(format!(
+                    "stream {stream}: change {seq} is another stream's as well"
+                ));
+            }
+            before = Some((seq, stream));
         }
     }
 
@@ -210,30 +231,17 @@ impl Check<'_> {
     }
 }
 
-/// What the records of a segment have to say in its summary; of one that was pruned, the times are those of all there
-/// were, which have to lie around those of what is left.
-fn summary_of(opened: &Opened, stored: &Summary, prunings: &mut Prunings) -> Option<Summary> {
-    let mut summary = opened
-        .is_pruned()
-        .then(|| Summary::pruned(stored.from, stored.to));
-    for line in opened.lines() {
-        let record = Record::parse(line).ok()?;
-        for pruning in coffer_audit_log::prunings(&record)
-            .ok()?
-            .unwrap_or_default()
-        {
+/// The prunings among the records of a segment.
+fn collect(opened: &Opened, all: &mut Prunings) {
+    let resource = memmem::Finder::new(PRUNING_RESOURCE);
+    let lines = opened.lines();
+    for line in lines.filter(|line| resource.find(line).is_some()) {
+        let said = Record::parse(line)
+            .ok()
+            .and_then(|record| prunings(&record).ok());
+        for pruning in said.flatten().unwrap_or_default() {
             let stream = pruning.stream.to_string();
-            prunings.entry(stream).or_default().push(pruning);
-        }
-        let time = Timestamp::from_micros(record.time);
-        let summary = summary.get_or_insert_with(|| Summary::new(time));
-        if !opened.is_pruned() {
-            summary.add(&record);
-        } else if (stored.from..=stored.to).contains(&time) {
-            summary.name(&record);
-        } else {
-            return None;
+            all.entry(stream).or_default().push(pruning);
         }
     }
-    summary
 }

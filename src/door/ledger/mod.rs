@@ -106,6 +106,7 @@ impl Ledger {
         shared.metrics.ledger.head.set(tree.size());
         let now = shared.clock.monotonic();
         let unsynced = Unsynced::none((tree.size(), tree.root()), now);
+        shared.set_signed(&tree);
         Self {
             shared,
             state_dir,

@@ -108,6 +108,7 @@ impl Ledger {
         };
         batches.records.count(u64::from(next.segment.count));
         counted.head.set(next.tree.size());
+        self.shared.set_signed(&next.tree);
         self.tree = next.tree;
         self.head = next.head;
         self.last = next.last;

@@ -2,14 +2,15 @@
 //!
 //! Invariant: a segment that opens has as many lines, runs and changes as its row says.
 
-use coffer_audit_log::{Frontier, Gap, leaf_hash};
+use coffer_audit_log::{Frontier, Gap, Record, leaf_hash};
 
 use super::Word;
 use super::content::{Parsed, Run};
 use super::packer::unpack;
 use super::salts::{self, Seed};
+use super::summary::{Summary, open_summary};
 use crate::crypto::{CryptoError, Keyring};
-use crate::model::SegmentRow;
+use crate::model::{SegmentRow, Timestamp};
 
 /// What a segment holds, as it is stored: without the records' salts.
 pub(in crate::door) struct Unsalted {
@@ -200,6 +201,37 @@ impl Opened {
     /// The words as they are written, each with the place of its record.
     pub(super) fn written_words(&self) -> impl Iterator<Item = (u32, &[u8])> {
         self.unsalted.parsed.written_words()
+    }
+
+    /// What its records have to say in a summary of these times, which those that were pruned had; nothing when one of
+    /// them is no record, or of another time.
+    fn summary(&self, from: Timestamp, to: Timestamp) -> Option<Summary> {
+        let pruned = self.is_pruned();
+        let mut summary = pruned.then(|| Summary::pruned(from, to));
+        for line in self.lines() {
+            let record = Record::parse(line).ok()?;
+            let time = Timestamp::from_micros(record.time);
+            let summary = summary.get_or_insert_with(|| Summary::new(time));
+            if !pruned {
+                summary.add(&record);
+            } else if (from..=to).contains(&time) {
+                summary.name(&record);
+            } else {
+                return None;
+            }
+        }
+        summary
+    }
+
+    /// Whether the row's summary is the one that its records have to have.
+    pub(in crate::door) fn has_summary(&self, keys: &Keyring, row: &SegmentRow) -> bool {
+        let stored = open_summary(keys, row.stream, (row.first, row.count), &row.summary);
+        stored.is_ok_and(|stored| self.summary(stored.from, stored.to).as_ref() == Some(&stored))
+    }
+
+    /// The changes that validated its records, in the records' order.
+    pub(in crate::door) fn changes(&self) -> impl Iterator<Item = u64> {
+        self.unsalted.parsed.runs.iter().map(|run| run.seq)
     }
 
     /// The last words on rows that its records speak.

@@ -79,6 +79,26 @@ fn a_frontier_comes_back_and_a_cut_one_does_not() {
 }
 
 #[test]
+fn an_earlier_tree_is_one_that_was() {
+    let mut trees = vec![Frontier::new()];
+    for n in 0..70u8 {
+        let mut tree = trees[trees.len() - 1].clone();
+        tree.push(leaf_hash(&[n]));
+        trees.push(tree);
+    }
+    for tree in &trees {
+        for size in 0..=75 {
+            let below = tree.below(size);
+            assert_eq!(below, trees[usize::try_from(below.size()).unwrap()]);
+            // Nothing is left out: the next of its subtrees would reach over it.
+            let rest = tree.size() - below.size();
+            assert!(below.size() <= size);
+            assert!(rest == 0 || below.size() + (1 << rest.ilog2()) > size);
+        }
+    }
+}
+
+#[test]
 fn a_hash_has_one_spelling() {
     let text = empty_root().to_string();
     assert_eq!(text, "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
