@@ -3,6 +3,7 @@
 
 mod audit;
 mod connections;
+mod following;
 mod keys;
 mod metrics;
 mod once;

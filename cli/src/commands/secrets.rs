@@ -266,6 +266,9 @@ impl Destroy {
             return output.body(&reply.body);
         }
         match reply.parse::<DestroyedVersions>() {
+            Ok(gone) if gone.versions.is_empty() => {
+                output.line(&format!("{} had no version left to destroy", gone.path))
+            }
             Ok(gone) => {
                 let versions: Vec<String> = gone.versions.iter().map(u64::to_string).collect();
                 output.line(&format!(

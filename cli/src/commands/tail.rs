@@ -35,14 +35,21 @@ impl Tail {
     pub fn run(self, output: Output) -> Result<(), Failure> {
         let client = Client::from_environment()?;
         let mut own = VecDeque::new();
-        let mut last = newest(&client, self.lines, &mut own)?;
-        print(output, last.iter())?;
+        // What goes by unnoticed between two questions is told from what is seen now, so `-f` has to see as much each time.
+        let asked = if self.follow {
+            self.lines.max(RECORDS_A_POLL)
+        } else {
+            self.lines
+        };
+        let mut last = newest(&client, asked, &mut own)?;
+        let before = last.len().saturating_sub(self.lines as usize);
+        print(output, last[before..].iter())?;
         if !self.follow {
             return Ok(());
         }
         loop {
             std::thread::sleep(POLL);
-            let next = newest(&client, RECORDS_A_POLL, &mut own)?;
+            let next = newest(&client, asked, &mut own)?;
             let seen: BTreeSet<&str> = last.iter().map(|record| record.text("id")).collect();
             let fresh: Vec<&Record> = next
                 .iter()

@@ -109,3 +109,49 @@ fn the_committed_example_verifies_and_its_damaged_brothers_do_not() {
     }
     assert!(refused > 0, "the damaged bundles are committed");
 }
+
+/// A file of the committed examples, which are of one cluster.
+fn example(name: &str) -> std::path::PathBuf {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/audit");
+    std::path::Path::new(folder).join(name)
+}
+
+/// The signed head of the first stream of a bundle.
+fn head_of(bundle: &str) -> String {
+    let text = std::fs::read_to_string(example(bundle)).expect("an example");
+    let lines = text.split_inclusive('\n').skip(5).take(5);
+    lines.collect()
+}
+
+#[test]
+fn a_bundle_has_to_continue_the_heads_that_were_kept() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("head").display().to_string();
+    let key = format!("@{}", example("example.vkey").display());
+    let verify = |bundle: &str, head: &str| {
+        std::fs::write(&file, head).expect("written");
+        let bundle = example(bundle).display().to_string();
+        coffer(&["audit", "verify", &bundle, "--key", &key, "--head", &file]).run()
+    };
+    let (older, newer) = (head_of("example.bundle"), head_of("pruned.bundle"));
+    let listed = |note: &str| {
+        let head = serde_json::json!({ "stream": "node-a", "size": 5, "root": "", "note": note });
+        serde_json::json!({ "heads": [head] }).to_string()
+    };
+    for head in [older.clone(), listed(&older)] {
+        verify("example.bundle", &head).exits(0).says("verified: 9");
+        verify("pruned.bundle", &head).exits(0);
+    }
+    for head in [newer.clone(), listed(&newer)] {
+        verify("example.bundle", &head)
+            .exits(6)
+            .says("had 19 records here, and the bundle holds 5");
+    }
+    verify("example.bundle", &older.replacen('5', "4", 1))
+        .exits(6)
+        .says("no heads that were signed with this key");
+    verify("example.bundle", "").exits(6);
+    verify("example.bundle", "{\"heads\":[]}")
+        .exits(2)
+        .says("holds no head");
+}
