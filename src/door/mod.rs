@@ -4,6 +4,7 @@
 //! Invariant: no reply and no refusal of a decision leaves before its record is stored under a signed head, as durably as
 //! the configuration says.
 
+mod accounts;
 mod admit;
 mod authenticate;
 mod bearers;

@@ -91,12 +91,17 @@ DECLARE
     the_keeper CONSTANT text := current_setting('coffer.keeper');
     one text;
 BEGIN
-    EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
-    EXECUTE format('REVOKE ALL ON SCHEMA %I FROM PUBLIC', current_schema());
     FOREACH one IN ARRAY ARRAY[the_owner, the_server, the_keeper] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = one) THEN
             EXECUTE format('CREATE ROLE %I LOGIN', one);
         END IF;
+    END LOOP;
+    -- Who owns the database or the schema may drop any table in it.
+    EXECUTE format('ALTER DATABASE %I OWNER TO %I', current_database(), the_owner);
+    EXECUTE format('ALTER SCHEMA %I OWNER TO %I', current_schema(), the_owner);
+    EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
+    EXECUTE format('REVOKE ALL ON SCHEMA %I FROM PUBLIC', current_schema());
+    FOREACH one IN ARRAY ARRAY[the_owner, the_server, the_keeper] LOOP
         EXECUTE format('REVOKE ALL ON DATABASE %I FROM %I', current_database(), one);
         EXECUTE format('REVOKE ALL ON SCHEMA %I FROM %I', current_schema(), one);
         EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), one);
@@ -147,13 +152,20 @@ const SET_ROLES: &str =
 
 const FIND_ROLE: &str = "SELECT current_user::text";
 
-// A member of the owner, which a superuser always is, may do what the owner may.
+// A member may become what it is a member of, whether it inherits or not; a superuser is a member of all. Who owns the
+// schema or the database may drop the table.
 const FIND_SEGMENT_RIGHTS: &str = "
-    SELECT has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE, TRIGGER')
-            OR has_any_column_privilege(c.oid, 'UPDATE') OR pg_has_role(c.relowner, 'MEMBER'),
+    SELECT pg_has_role(c.relowner, 'MEMBER') OR pg_has_role(n.nspowner, 'MEMBER') OR pg_has_role(d.datdba, 'MEMBER')
+            OR EXISTS (SELECT FROM pg_roles r WHERE pg_has_role(r.oid, 'MEMBER') AND (
+                has_table_privilege(r.oid, c.oid, 'UPDATE, DELETE, TRUNCATE, TRIGGER')
+                OR has_any_column_privilege(r.oid, c.oid, 'UPDATE')
+                OR has_schema_privilege(r.oid, n.oid, 'CREATE'))),
         has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT')
             AND has_table_privilege(c.oid, 'DELETE')
-    FROM pg_class c WHERE c.oid = to_regclass('segment')";
+    FROM pg_class c
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_database d ON d.datname = current_database()
+    WHERE c.oid = to_regclass('segment')";
 
 const SERVER_MAY_ERASE: &str = "There is a database.keeper_url, and yet the role of database.url may change or delete audit records, or owns their table: give each URL a role of its own, as `coffer-server database roles` makes them.";
 const KEEPER_MAY_NOT: &str = "The role of database.keeper_url may not replace segments: run `coffer-server migrate` with database.owner_url, which grants it.";

@@ -37,7 +37,7 @@ pub(super) const LIST_SUMMARIES_FROM: &str = "
     WHERE stream = $1 AND first >= $2 ORDER BY first LIMIT $3 + 0";
 
 pub(super) const DELETE_RANGE: &str = "
-    DELETE FROM segment WHERE stream = $1 AND first >= $2 AND first < $3";
+    DELETE FROM segment WHERE stream = $1 AND first >= $2 AND first < $3 AND first + count <= $3";
 
 pub(super) const INSERT: &str = "
     INSERT INTO segment (stream, first, count, seq, summary, sealed)
@@ -124,7 +124,7 @@ impl Connection {
         .collect()
     }
 
-    /// Deletes a stream's segments that begin in a range; how many.
+    /// Deletes a stream's segments that lie within a range; how many.
     pub(super) async fn delete_segments(
         &mut self,
         stream: StreamId,

@@ -247,8 +247,8 @@ impl Writer {
     }
 
     /// Puts one segment into the place of `count` others, whose records it holds; false, and nothing is changed, when
-    /// there are not exactly so many any more. It needs neither the world nor the stream's epoch: no record changes, and
-    /// of two who merge the same ones the second finds none.
+    /// there are not exactly so many within its range any more. It needs neither the world nor the stream's epoch: no
+    /// record changes, and who comes second finds fewer, for what was put there reaches beyond the range or is one.
     pub async fn replace_segments(
         &mut self,
         count: u64,

@@ -3,6 +3,8 @@
 //!
 //! Invariant: a story reaches Coffer over HTTPS alone, like everybody.
 
+mod fork;
+
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;

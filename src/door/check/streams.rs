@@ -5,13 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use coffer_audit_log::pruning::PRUNING_RESOURCE;
-use coffer_audit_log::{Frontier, Missing, Pruning, Record, open_note, prunings};
-use memchr::memmem;
+use coffer_audit_log::{Frontier, open_note};
 
 use super::{Check, PAGE, is_full};
+use crate::door::accounts::Accounts;
 use crate::door::documents::{self, CLUSTER_ID, Within};
-use crate::door::segments::{Opened, Piece};
+use crate::door::segments::Opened;
 use crate::door::start::StartError;
 use crate::door::words::Spoken;
 use crate::model::{Cluster, DocumentKind, SegmentRow, StreamEntry, StreamId, StreamRow};
@@ -25,13 +24,9 @@ struct Walk {
     tree: Frontier,
     /// All of its segments so far have opened, one behind the other.
     whole: bool,
-    missing: Missing,
     /// The change that validated the last record so far.
     change: u64,
 }
-
-/// What the log says that it pruned, by stream.
-type Prunings = BTreeMap<String, Vec<Pruning>>;
 
 impl Check<'_> {
     /// Every stream that the cluster's document lists is there, and its records lead to its signed head.
@@ -49,7 +44,6 @@ impl Check<'_> {
                     row,
                     tree,
                     whole: true,
-                    missing: Missing::default(),
                     change: 0,
                 },
             )
@@ -57,7 +51,7 @@ impl Check<'_> {
         let mut walks: BTreeMap<StreamId, Walk> = rows.into_iter().map(walk).collect();
         // Each change is one commit, of one stream: its words are in order of the change, whoever spoke them.
         let mut words = OrderedWords::new();
-        let mut prunings = Prunings::new();
+        let mut accounts = Accounts::new();
         let mut after = None;
         loop {
             let segments = self.reader.list_whole_segments(after, PAGE).await?;
@@ -66,7 +60,7 @@ impl Check<'_> {
             let full = is_full(&segments);
             for segment in segments {
                 let walk = walks.get_mut(&segment.stream);
-                self.segment(walk, &segment, &mut words, &mut prunings);
+                self.segment(walk, &segment, &mut words, &mut accounts);
             }
             if !full {
                 break;
@@ -74,7 +68,7 @@ impl Check<'_> {
         }
         self.changes(&walks, &words);
         for walk in walks.into_values() {
-            self.pruned(&walk, &prunings);
+            self.pruned(&walk, &accounts);
             self.head(walk);
         }
         let last_words = words.into_values();
@@ -120,7 +114,7 @@ impl Check<'_> {
         walk: Option<&mut Walk>,
         row: &SegmentRow,
         words: &mut OrderedWords,
-        prunings: &mut Prunings,
+        accounts: &mut Accounts,
     ) {
         let (first, stream) = (row.first, row.stream);
         let Some(walk) = walk else {
@@ -147,20 +141,16 @@ impl Check<'_> {
                 "segment {first} of stream {stream}: it does not open there"
             ));
         };
-        if walk.whole {
-            walk.whole = opened.pieces().all(|piece| {
-                if let Piece::Gap(gap) = &piece {
-                    walk.missing.add(gap);
-                }
-                piece.grow(&mut walk.tree)
-            });
-            if !walk.whole {
-                self.say(format!(
-                    "segment {first} of stream {stream}: its records do not lie one behind the other"
-                ));
-            }
+        let was_whole = walk.whole;
+        for piece in opened.pieces() {
+            accounts.take(stream, &piece);
+            walk.whole = walk.whole && piece.grow(&mut walk.tree);
         }
-        collect(&opened, prunings);
+        if was_whole && !walk.whole {
+            self.say(format!(
+                "segment {first} of stream {stream}: its records do not lie one behind the other"
+            ));
+        }
         if !opened.has_summary(self.keys, row) {
             self.say(format!(
                 "segment {first} of stream {stream}: its summary is not of its records"
@@ -181,10 +171,9 @@ impl Check<'_> {
     }
 
     /// Nothing is missing of a stream but what the log says that it pruned.
-    fn pruned(&mut self, walk: &Walk, prunings: &Prunings) {
-        let id = walk.row.id.to_string();
-        let of = prunings.get(&id).map_or(&[][..], Vec::as_slice);
-        if let Some(index) = walk.missing.first_unallowed(of, walk.row.size) {
+    fn pruned(&mut self, walk: &Walk, accounts: &Accounts) {
+        let id = walk.row.id;
+        if let Some(index) = accounts.first_unsaid(id, walk.row.size) {
             self.say(format!(
                 "stream {id}: the record {index} was pruned, and no record says that it was to be"
             ));
@@ -227,21 +216,6 @@ impl Check<'_> {
                 "stream {}: its records do not lead to its signed head",
                 row.id
             ));
-        }
-    }
-}
-
-/// The prunings among the records of a segment.
-fn collect(opened: &Opened, all: &mut Prunings) {
-    let resource = memmem::Finder::new(PRUNING_RESOURCE);
-    let lines = opened.lines();
-    for line in lines.filter(|line| resource.find(line).is_some()) {
-        let said = Record::parse(line)
-            .ok()
-            .and_then(|record| prunings(&record).ok());
-        for pruning in said.flatten().unwrap_or_default() {
-            let stream = pruning.stream.to_string();
-            all.entry(stream).or_default().push(pruning);
         }
     }
 }

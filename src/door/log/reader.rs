@@ -9,9 +9,10 @@ use coffer_audit_log::{BundleWriter, Frontier};
 
 use super::aside;
 use crate::door::Head;
+use crate::door::accounts::Accounts;
 use crate::door::segments::{Opened, Piece};
 use crate::door::shared::Shared;
-use crate::model::{Refusal, SegmentRow};
+use crate::model::{Refusal, SegmentRow, StreamId};
 
 const PRUNED_MEANWHILE: &str = "records were pruned while they were read; ask again";
 
@@ -20,8 +21,41 @@ pub struct LogReader {
     shared: Arc<Shared>,
     heads: std::vec::IntoIter<Head>,
     current: Option<(Head, Frontier)>,
-    bundle: Option<BundleWriter>,
+    bundle: Option<Bundling>,
     ended: bool,
+}
+
+/// A bundle on its way, with what it has to account for.
+struct Bundling {
+    writer: BundleWriter,
+    accounts: Accounts,
+    ended: Vec<(StreamId, u64)>,
+}
+
+impl Bundling {
+    /// Writes a piece of a stream.
+    fn write(
+        &mut self,
+        stream: StreamId,
+        piece: Piece<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Refusal> {
+        self.accounts.take(stream, &piece);
+        let written = match piece {
+            Piece::Line(_, line) => self.writer.record(line, out),
+            Piece::Gap(gap) => self.writer.gap(&gap, out),
+        };
+        written.map_err(|_| Refusal::Tampered)
+    }
+
+    /// Ends it, unless something was pruned since its heads were read: what says so lies behind them.
+    fn end(self, out: &mut Vec<u8>) -> Result<(), Refusal> {
+        let mut streams = self.ended.iter();
+        if streams.any(|(id, size)| self.accounts.first_unsaid(*id, *size).is_some()) {
+            return Err(Refusal::Unavailable(PRUNED_MEANWHILE));
+        }
+        self.writer.end(out).map_err(|_| Refusal::Tampered)
+    }
 }
 
 impl LogReader {
@@ -38,12 +72,17 @@ impl LogReader {
     ) -> Result<Self, Refusal> {
         heads.sort_by_key(|head| head.stream);
         let count = u64::try_from(heads.len()).map_err(|_| Refusal::Tampered)?;
-        let bundle =
+        let writer =
             BundleWriter::begin(&shared.verifier, count, out).map_err(|_| Refusal::Tampered)?;
+        let bundle = Bundling {
+            writer,
+            accounts: Accounts::new(),
+            ended: Vec::new(),
+        };
         Ok(Self::new(shared, heads, Some(bundle)))
     }
 
-    fn new(shared: Arc<Shared>, heads: Vec<Head>, bundle: Option<BundleWriter>) -> Self {
+    fn new(shared: Arc<Shared>, heads: Vec<Head>, bundle: Option<Bundling>) -> Self {
         Self {
             shared,
             heads: heads.into_iter(),
@@ -75,14 +114,14 @@ impl LogReader {
         let Some(head) = self.heads.next() else {
             self.ended = true;
             return match self.bundle.take() {
-                Some(bundle) => bundle.end(out).map_err(|_| Refusal::Tampered),
+                Some(bundle) => bundle.end(out),
                 None => Ok(()),
             };
         };
         if let Some(bundle) = &mut self.bundle {
-            bundle
-                .stream(&head.note, out)
-                .map_err(|_| Refusal::Tampered)?;
+            let stream = bundle.writer.stream(&head.note, out);
+            stream.map_err(|_| Refusal::Tampered)?;
+            bundle.ended.push((head.stream, head.checkpoint.size));
         }
         self.current = Some((head, Frontier::new()));
         Ok(())
@@ -135,7 +174,7 @@ fn read_rows(
     rows: &[SegmentRow],
     size: u64,
     tree: &mut Frontier,
-    mut bundle: Option<&mut BundleWriter>,
+    mut bundle: Option<&mut Bundling>,
     out: &mut Vec<u8>,
 ) -> Result<(), Refusal> {
     for row in rows {
@@ -159,17 +198,14 @@ fn read_rows(
             if !piece.grow(tree) {
                 return Err(Refusal::Tampered);
             }
-            let written = match (piece, &mut bundle) {
-                (Piece::Line(_, line), Some(bundle)) => bundle.record(line, out),
-                (Piece::Gap(gap), Some(bundle)) => bundle.gap(&gap, out),
-                (Piece::Line(_, line), None) => {
+            match (&mut bundle, piece) {
+                (Some(bundle), piece) => bundle.write(row.stream, piece, out)?,
+                (None, Piece::Line(_, line)) => {
                     out.extend_from_slice(line);
                     out.push(b'\n');
-                    Ok(())
                 }
-                (Piece::Gap(_), None) => Ok(()),
-            };
-            written.map_err(|_| Refusal::Tampered)?;
+                (None, Piece::Gap(_)) => {}
+            }
         }
     }
     Ok(())

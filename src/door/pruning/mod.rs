@@ -10,7 +10,7 @@ mod survey;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use coffer_audit_log::{Pruning, kept_hash};
+use coffer_audit_log::{Pruning, Record, is_pruning, kept_hash};
 use sha2::{Digest, Sha256};
 
 use super::Door;
@@ -18,7 +18,7 @@ use super::log::aside;
 use super::segments::{Pruned, prune};
 use super::shared::Shared;
 use super::view::STORE_LOST;
-use crate::model::{Refusal, SegmentRow, StreamId, Ttl};
+use crate::model::{Refusal, SegmentRow, StreamId, Timestamp, Ttl};
 
 use ranges::Range;
 use survey::Survey;
@@ -74,6 +74,7 @@ impl Door {
 
 /// Ranges whose records were looked at, and which of them are to be kept.
 pub struct Plan {
+    before: Timestamp,
     ranges: Vec<Range>,
     survey: Survey,
 }
@@ -113,7 +114,11 @@ impl Pruner {
             return Ok(None);
         }
         survey.walk().await?;
-        Ok(Some(Plan { ranges, survey }))
+        Ok(Some(Plan {
+            before,
+            ranges,
+            survey,
+        }))
     }
 
     /// What is to be left of the plan's next range; `None` once the plan is carried out.
@@ -129,12 +134,13 @@ impl Pruner {
             }
             let segments = rows.len() as u64;
             let living = plan.survey.living(range.stream);
-            let shared = Arc::clone(&self.shared);
+            let (shared, before) = (Arc::clone(&self.shared), plan.before);
             let _turn = self.shared.scan_turn().await;
             let pruned = aside(move || {
-                prune(&shared.keys, &*shared.entropy, &rows, &|index, record| {
-                    index == 0 || coffer_audit_log::is_pruning(record) || living.contains(&index)
-                })
+                let keeps = |index, record: &Record<'_>| {
+                    index == 0 || is_pruning(record) || living.contains(&index)
+                };
+                prune(&shared.keys, &*shared.entropy, &rows, before, &keeps)
             });
             let pruned = pruned.await.map_err(|_| Refusal::Tampered)?;
             if let Some(pruned) = pruned {

@@ -6,11 +6,10 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use coffer_audit_log::Frontier;
+use coffer_audit_log::{Frontier, Hash};
 
 use super::digest;
 use super::ranges::Range;
-use crate::door::Head;
 use crate::door::log::aside;
 use crate::door::segments::Opened;
 use crate::door::shared::Shared;
@@ -36,7 +35,8 @@ type LastWords = HashMap<(Subject, [u8; 16]), Option<Said>>;
 /// See the module.
 pub(super) struct Survey {
     shared: Arc<Shared>,
-    heads: Vec<Head>,
+    /// Where each stream ends, and the root over it: this node's own as the ledger has signed it.
+    ends: Vec<(StreamId, u64, Hash)>,
     /// The rows that the ranges' words are of, and the last word on each.
     last: LastWords,
     /// The segments of the ranges, once they are hashed.
@@ -50,10 +50,17 @@ impl Survey {
     pub(super) async fn new(shared: &Arc<Shared>) -> Result<Self, Refusal> {
         let rows = shared.reader().await?.list_streams().await;
         let rows = rows.map_err(|_| Refusal::Unavailable(STORE_LOST))?;
-        let heads = rows.into_iter().map(|row| shared.open_head(row));
+        let own = shared.signed();
+        let ends = rows.into_iter().map(|row| {
+            if row.id == shared.stream {
+                return Ok((row.id, own.size(), own.root()));
+            }
+            let head = shared.open_head(row)?;
+            Ok((head.stream, head.checkpoint.size, head.checkpoint.root))
+        });
         Ok(Self {
             shared: Arc::clone(shared),
-            heads: heads.collect::<Result<_, _>>()?,
+            ends: ends.collect::<Result<_, Refusal>>()?,
             last: HashMap::new(),
             seen: BTreeMap::new(),
             wanted: HashSet::new(),
@@ -61,7 +68,7 @@ impl Survey {
     }
 
     pub(super) fn streams(&self) -> impl Iterator<Item = StreamId> {
-        self.heads.iter().map(|head| head.stream)
+        self.ends.iter().map(|(stream, ..)| *stream)
     }
 
     /// How many rows are looked after.
@@ -99,10 +106,10 @@ impl Survey {
 
     /// Goes through all streams up to their heads.
     pub(super) async fn walk(&mut self) -> Result<(), Refusal> {
-        for head in std::mem::take(&mut self.heads) {
+        for (stream, size, root) in std::mem::take(&mut self.ends) {
             let mut tree = Frontier::new();
-            while tree.size() < head.checkpoint.size {
-                let rows = self.shared.segments_from(head.stream, tree.size()).await?;
+            while tree.size() < size {
+                let rows = self.shared.segments_from(stream, tree.size()).await?;
                 if rows.is_empty() {
                     return Err(Refusal::Tampered);
                 }
@@ -112,14 +119,16 @@ impl Survey {
                     std::mem::take(&mut self.last),
                     std::mem::take(&mut self.wanted),
                 );
-                let size = head.checkpoint.size;
                 let walked = aside(move || {
                     let mut seen = Vec::new();
                     for row in &rows {
-                        if wanted.contains(&(row.stream, row.first)) {
-                            seen.push(((row.stream, row.first), digest(row)));
-                        }
                         read(&open(&shared, row)?, row, size, &mut tree, &mut last)?;
+                        // What reaches beyond the end was not hashed as a whole.
+                        let place = (row.stream, row.first);
+                        let whole = row.first + u64::from(row.count) <= size;
+                        if whole && wanted.contains(&place) {
+                            seen.push((place, digest(row)));
+                        }
                     }
                     Ok::<_, Refusal>((tree, last, wanted, seen))
                 });
@@ -127,7 +136,7 @@ impl Survey {
                 (tree, self.last, self.wanted, seen) = walked.await?;
                 self.seen.extend(seen);
             }
-            if tree.root() != head.checkpoint.root {
+            if tree.root() != root {
                 return Err(Refusal::Tampered);
             }
         }
@@ -175,9 +184,12 @@ fn read(
     for (at, word) in opened.words().enumerate() {
         let word = word.ok_or(Refusal::Tampered)?;
         let index = row.first + u64::from(word.record);
-        // What lies beyond the head is not signed yet.
+        // What lies beyond the end is not signed yet, and what lies before was hashed with another segment.
         if index >= size {
             break;
+        }
+        if index < begin {
+            continue;
         }
         let Some(found) = last.get_mut(&(word.subject, word.id)) else {
             continue;

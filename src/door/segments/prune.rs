@@ -10,7 +10,7 @@ use super::packer::Packer;
 use super::summary::{Summary, open_summary};
 use crate::crypto::{CryptoError, Keyring};
 use crate::entropy::Entropy;
-use crate::model::SegmentRow;
+use crate::model::{SegmentRow, Timestamp};
 
 /// What stands in the place of segments that were pruned.
 pub(in crate::door) struct Pruned {
@@ -25,15 +25,17 @@ pub(in crate::door) struct Pruned {
 /// `None` when all of them are.
 ///
 /// # Errors
-/// There is none, one does not open at its place, or a gap lies between two.
+/// There is none, one does not open at its place or has a summary that is not of its records, a gap lies between two, or
+/// a record would go that is not from `before`.
 pub(in crate::door) fn prune(
     keys: &Keyring,
     entropy: &dyn Entropy,
     rows: &[SegmentRow],
+    before: Timestamp,
     keeps: &dyn Fn(u64, &Record<'_>) -> bool,
 ) -> Result<Option<Pruned>, CryptoError> {
     let (first, last) = rows.first().zip(rows.last()).ok_or(CryptoError)?;
-    let mut left = Left::new(first.first);
+    let mut left = Left::new(first.first, before);
     let mut summary: Option<Summary> = None;
     let mut end = first.first;
     for row in rows {
@@ -41,6 +43,9 @@ pub(in crate::door) fn prune(
             return Err(CryptoError);
         }
         let opened = Opened::open(keys, row)?;
+        if !opened.has_summary(keys, row) {
+            return Err(CryptoError);
+        }
         let next = open_summary(keys, row.stream, (row.first, row.count), &row.summary)?;
         let summary = summary.get_or_insert_with(|| Summary::pruned(next.from, next.to));
         summary.to = next.to;
@@ -77,6 +82,7 @@ const NO_RUN: Run = Run {
 /// What is left so far.
 struct Left {
     first: u64,
+    before: Timestamp,
     content: Content,
     gaps: Gaps,
     kept: Vec<u64>,
@@ -85,9 +91,10 @@ struct Left {
 }
 
 impl Left {
-    fn new(first: u64) -> Self {
+    fn new(first: u64, before: Timestamp) -> Self {
         Self {
             first,
+            before,
             content: Content::default(),
             gaps: Gaps::default(),
             kept: Vec::new(),
@@ -127,6 +134,8 @@ impl Left {
             if keeps {
                 self.keep(index, stored, run)?;
                 summary.name(&record);
+            } else if record.time >= self.before.micros() {
+                return Err(CryptoError);
             } else {
                 self.gone += 1;
                 let gap = Gap {
