@@ -134,7 +134,7 @@ impl Call {
     /// With this token.
     #[must_use]
     pub fn by(self, token: &Token) -> Self {
-        left::secret("a token", token.digits().as_bytes());
+        left::token(&token.text);
         self.header("authorization", &format!("Bearer {}", token.text))
     }
 
@@ -167,7 +167,7 @@ impl Call {
     /// With these bytes, which are said to be JSON.
     #[must_use]
     pub fn bytes(self, bytes: Vec<u8>) -> Self {
-        let bytes = left::with_canary(&self.method, &self.path, bytes);
+        let bytes = left::with_tails(&self.method, &self.path, bytes);
         left::secrets(&bytes);
         let call = self.header("content-type", "application/json");
         Self {
@@ -190,7 +190,7 @@ impl Call {
         described::check(&self.method, &self.path, &answer);
         left::answer(&self.method, &self.path, &answer);
         let answer = Answer {
-            body: left::without_canary(answer.body),
+            body: left::without_tails(answer.body),
             ..answer
         };
         Ok(answer)

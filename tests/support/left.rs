@@ -27,21 +27,14 @@ pub const VARIABLE: &str = "COFFER_TEST_LEFT";
 /// In it, what belongs nowhere else.
 pub const SECRETS: &str = "secrets";
 /// Keys of bodies and answers whose strings are secrets.
-const SECRET_KEYS: [&str; 5] = [
-    "token",
-    "access_token",
-    "refresh_token",
-    "client_secret",
-    "base64",
-];
+const SECRET_KEYS: [&str; 4] = ["access_token", "refresh_token", "client_secret", "base64"];
 
-/// The field that a written secret gets.
-const CANARY_FIELD: &str = "left-canary";
-/// Random bytes of its value.
-const CANARY_BYTES: usize = 18;
-/// Bodies and fields beyond which a story is about their number.
-const DECORATED_BYTES_MAX: usize = 4_096;
-const DECORATED_FIELDS_MAX: usize = 32;
+/// Where the tail of a value begins.
+const TAIL: &str = "~left~";
+/// Bytes of it that are like no other.
+const TAIL_BYTES: usize = 18;
+/// Bodies beyond which a story is about their length.
+const SHORT_BYTES_MAX: usize = 4_096;
 
 static FOLDER: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
     let folder = PathBuf::from(std::env::var_os(VARIABLE)?);
@@ -81,6 +74,15 @@ pub fn secret(name: &str, secret: &[u8]) {
     if let Some(noted) = &*NOTED {
         let line = format!("{name} {}\n", STANDARD.encode(secret));
         write(noted, line.as_bytes());
+    }
+}
+
+/// Notes a token, if it is one: whoever has its digits needs no more.
+pub fn token(text: &str) {
+    if let Some(rest) = text.strip_prefix("cof_")
+        && let Some(digits) = rest.rsplit('_').nth(1)
+    {
+        secret("a token", digits.as_bytes());
     }
 }
 
@@ -131,45 +133,56 @@ pub fn answer(method: &Method, path: &str, answer: &Answer) {
     }
 }
 
-/// A body that writes a secret, with a field more that is like no other: most values of stories are too short to be looked
-/// for. The same body has the same one, so that a request that is sent again stays itself.
-pub fn with_canary(method: &Method, path: &str, body: Vec<u8>) -> Vec<u8> {
+/// A body that writes a secret, whose texts have a tail that is like no other: most values of stories are too short to be
+/// looked for. The same text has the same one, so that a request that is sent again stays itself.
+pub fn with_tails(method: &Method, path: &str, body: Vec<u8>) -> Vec<u8> {
     let writes = matches!(*method, Method::PUT | Method::PATCH) && path.contains("/secrets/");
-    if !is_kept() || !writes || body.len() > DECORATED_BYTES_MAX {
+    if !is_kept() || !writes || body.len() > SHORT_BYTES_MAX || !is_plain(&body) {
         return body;
     }
-    let Ok(mut json) = serde_json::from_slice::<Value>(&body) else {
-        return body;
-    };
-    let Some(fields) = json["fields"].as_object_mut() else {
-        return body;
-    };
-    if (1..DECORATED_FIELDS_MAX).contains(&fields.len()) {
-        let told = format!(
-            "{}{path}{}",
-            std::process::id(),
-            String::from_utf8_lossy(&body)
-        );
-        let canary = STANDARD.encode(&Sha256::digest(told)[..CANARY_BYTES]);
-        fields.insert(CANARY_FIELD.to_owned(), Value::String(canary));
-        return json.to_string().into_bytes();
-    }
-    body
+    change_fields(body, &|text| {
+        let told = format!("{} {text}", std::process::id());
+        let tail = STANDARD.encode(&Sha256::digest(told)[..TAIL_BYTES]);
+        format!("{text}{TAIL}{tail}")
+    })
+}
+
+/// Whether a body is written as every other would be: one with a key twice, or with white space, is about just that.
+fn is_plain(body: &[u8]) -> bool {
+    let json = serde_json::from_slice::<Value>(body);
+    json.is_ok_and(|json| json.to_string().as_bytes() == body)
 }
 
 /// An answer as the story knows it.
-pub fn without_canary(body: Vec<u8>) -> Vec<u8> {
-    if !is_kept() || memchr::memmem::find(&body, CANARY_FIELD.as_bytes()).is_none() {
+pub fn without_tails(body: Vec<u8>) -> Vec<u8> {
+    if !is_kept() || memchr::memmem::find(&body, TAIL.as_bytes()).is_none() {
         return body;
     }
-    match serde_json::from_slice::<Value>(&body) {
-        Ok(mut json) => {
-            if let Some(fields) = json["fields"].as_object_mut() {
-                fields.remove(CANARY_FIELD);
-            }
-            json.to_string().into_bytes()
+    change_fields(body, &|text| match text.split_once(TAIL) {
+        Some((text, _)) => text.to_owned(),
+        None => text.to_owned(),
+    })
+}
+
+/// A body with other texts in its fields; the very same when it has none.
+fn change_fields(body: Vec<u8>, change: &dyn Fn(&str) -> String) -> Vec<u8> {
+    let Ok(mut json) = serde_json::from_slice::<Value>(&body) else {
+        return body;
+    };
+    let Some(fields) = json.get_mut("fields").and_then(Value::as_object_mut) else {
+        return body;
+    };
+    let mut changed = false;
+    for value in fields.values_mut() {
+        if let Value::String(text) = value {
+            *text = change(text);
+            changed = true;
         }
-        Err(_) => body,
+    }
+    if changed {
+        json.to_string().into_bytes()
+    } else {
+        body
     }
 }
 
@@ -179,12 +192,12 @@ fn note(key: &str, value: &Value, is_field: bool) {
             Ok(bytes) => secret("a value", &bytes),
             Err(_) => secret("no value", text.as_bytes()),
         },
-        Value::String(text) if is_field => secret("a value", text.as_bytes()),
-        // Whoever has the digits of a token needs no more.
-        Value::String(text) if key == "token" && text.starts_with("cof_") => {
-            let digits = text.rsplit('_').nth(1).unwrap_or_default();
-            secret("a token", digits.as_bytes());
+        Value::String(text) if is_field => {
+            for part in text.split(TAIL) {
+                secret("a value", part.as_bytes());
+            }
         }
+        Value::String(text) if key == "token" => token(text),
         Value::String(text) if SECRET_KEYS.contains(&key) => secret(key, text.as_bytes()),
         Value::Object(members) => {
             for (key, value) in members {
