@@ -221,7 +221,7 @@ async fn merge(door: &Door) {
     while merger.merge().await.expect("what was signed is merged") {
         merged += 1;
     }
-    assert!(merged > 2, "there are {merged} merged segments");
+    assert!(merged > 0, "nothing was merged");
 }
 
 async fn lease(door: &Door) {

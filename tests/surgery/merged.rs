@@ -29,12 +29,26 @@ async fn put_back_from_before(engine: Engine) {
     let table = table.clone();
     let (merged, parts) = merged_from(&history, &table);
 
-    let lines = told(&mut history, &table, &[merged.clone()], &parts, true).await;
+    let lines = told(
+        &mut history,
+        &table,
+        std::slice::from_ref(&merged),
+        &parts,
+        true,
+    )
+    .await;
     assert_eq!(lines, Vec::<String>::new(), "they are the same records");
     for left_out in [0, parts.len() / 2, parts.len() - 1] {
         let mut some = parts.clone();
         let gone = some.remove(left_out);
-        let lines = told(&mut history, &table, &[merged.clone()], &some, false).await;
+        let lines = told(
+            &mut history,
+            &table,
+            std::slice::from_ref(&merged),
+            &some,
+            false,
+        )
+        .await;
         assert!(
             lines.iter().any(|line| line.starts_with("segment")),
             "without {:?}: {lines:?}",
