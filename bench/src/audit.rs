@@ -241,12 +241,7 @@ impl Log<'_> {
             // No summary says from where.
             ("query_all", "source=203.0.113.1", Some(0), None),
             // Every record is of this place, and none below this path.
-            (
-                "query_pattern",
-                "resource=bench/e0/none/**",
-                Some(0),
-                None,
-            ),
+            ("query_pattern", "resource=bench/e0/none/**", Some(0), None),
             ("query_newest", "action=read&limit=100", Some(100), None),
         ] {
             let path = format!("/api/v1/audit/records?order=newest&{query}");
