@@ -177,6 +177,7 @@ impl Stage {
         let answers = Count {
             reads: made.reads + driven.reads,
             writes: made.writes + driven.writes,
+            tokens: made.tokens + driven.tokens,
             ..made
         };
         let records = Count::of_log(&self.node, &run.client).await?;
