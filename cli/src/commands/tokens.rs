@@ -14,10 +14,6 @@ use crate::settings;
 use clap::{Args, Subcommand};
 use coffer_api::{CreateToken, CreatedToken, TokenEntry, TokenList, TokenSelf};
 use reqwest::Method;
-use std::time::{SystemTime, UNIX_EPOCH};
-
-/// Of a time's text, as far as its seconds.
-const SECONDS: usize = 19;
 
 #[derive(Subcommand)]
 pub enum Token {
@@ -152,15 +148,8 @@ fn list(output: Output) -> Result<(), Failure> {
     if output.is_json() {
         return output.json(&all);
     }
-    let now = now();
     let row = |token: &TokenEntry| {
-        let state = if token.revoked {
-            "revoked"
-        } else if is_past(&token.expires_at, &now) {
-            "expired"
-        } else {
-            "valid"
-        };
+        let state = if token.revoked { "revoked" } else { "valid" };
         let parent = token.parent.clone().unwrap_or_default();
         let scopes = token.scopes.join(" ");
         vec![
@@ -200,21 +189,4 @@ pub fn whoami(output: Output) -> Result<(), Failure> {
             .map(|scope| vec!["scope".to_owned(), scope]),
     );
     output.table(&["WHO", ""], &rows)
-}
-
-/// This machine's time, to the second, as the server writes times.
-fn now() -> String {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    let micros = since.map_or(0, |since| {
-        i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
-    });
-    let text = coffer_audit_log::instant::instant_text(micros);
-    text.map_or_else(String::new, |text| {
-        String::from_utf8_lossy(&text).into_owned()
-    })
-}
-
-/// Whether a time is over, as far as seconds tell.
-fn is_past(time: &str, now: &str) -> bool {
-    matches!((time.get(..SECONDS), now.get(..SECONDS)), (Some(time), Some(now)) if time < now)
 }
