@@ -108,7 +108,7 @@ impl TryFrom<String> for Alphabet {
             }
         }
         if characters.len() < 10 {
-            return Err("an alphabet has at least ten characters");
+            return Err("an alphabet is alphanumeric, hex, base64url, or at least ten characters");
         }
         Ok(Self(characters.into()))
     }

@@ -136,6 +136,7 @@ fn open_unfollowed(path: &Path) -> Result<File, SealError> {
         .open(path)
         .map_err(|error| match error.raw_os_error() {
             Some(libc::ELOOP) => SealError::NotAFile(path.into()),
+            Some(libc::ENOENT) => SealError::Missing(path.into()),
             _ => SealError::File {
                 verb: "open",
                 path: path.into(),

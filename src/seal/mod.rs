@@ -28,6 +28,9 @@ pub enum SealError {
         /// What the operating system said.
         cause: std::io::Error,
     },
+    /// What the configuration names is not there.
+    #[error("{path}, which `seal` of the configuration names, is not there: put its copy back; only `init` makes a root key, for a cluster that is new.", path = .0.display())]
+    Missing(PathBuf),
     /// Not a regular file, but a directory, a link or a device.
     #[error("{path} is not a regular file: give the path of the file itself, no link or device.", path = .0.display())]
     NotAFile(PathBuf),

@@ -2,8 +2,8 @@
 //! A story does one thing and asserts the status, the body and the record.
 
 mod audit;
+mod command_line;
 mod connections;
-mod following;
 mod keys;
 mod metrics;
 mod once;

@@ -44,7 +44,7 @@ pub struct Set {
     /// Characters of a new value.
     #[arg(long, value_name = "N")]
     length: Option<u32>,
-    /// The characters that a new value is made of.
+    /// The characters that a new value is made of: alphanumeric, hex, base64url, or at least ten of your own.
     #[arg(long, value_name = "CHARACTERS")]
     alphabet: Option<String>,
     /// How long the old value stays readable.

@@ -7,10 +7,11 @@
 use crate::client::Client;
 use crate::failure::{Exit, Failure};
 use crate::names::{self, Environment};
+use crate::output;
 use crate::routes::Route;
 use crate::variables::{self, Variables};
 use clap::Args;
-use coffer_api::{FieldValue, Secret};
+use coffer_api::{FieldValue, Secret, VersionState};
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
@@ -81,11 +82,17 @@ impl Run {
         let client = Client::from_environment()?;
         let before = format!("{environment}/");
         let found = super::secrets::list(&client, environment, None, true)?;
-        let paths = found
-            .items
-            .iter()
-            .filter_map(|item| item.path.strip_prefix(&before));
-        let paths: Vec<&str> = paths.filter(|path| self.concerns(path)).collect();
+        let items = found.items.iter();
+        let items = items.filter_map(|item| Some((item.path.strip_prefix(&before)?, item.state)));
+        let (gone, paths): (Vec<_>, Vec<_>) = items
+            .filter(|(path, _)| self.concerns(path))
+            .partition(|(_, state)| *state == VersionState::Destroyed);
+        for (path, _) in gone {
+            output::note(&format!(
+                "{before}{path} is left out: its value is destroyed."
+            ));
+        }
+        let paths: Vec<&str> = paths.into_iter().map(|(path, _)| path).collect();
         if paths.is_empty() {
             let text = format!(
                 "There is no such secret in {environment} for this token: `coffer ls {environment}` shows those there are."

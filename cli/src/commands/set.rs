@@ -37,7 +37,7 @@ pub struct Set {
     /// Characters of generated values.
     #[arg(long, value_name = "N", requires = "generate")]
     length: Option<u32>,
-    /// The characters that generated values are made of.
+    /// The characters that generated values are made of: alphanumeric, hex, base64url, or at least ten of your own.
     #[arg(long, value_name = "CHARACTERS", requires = "generate")]
     alphabet: Option<String>,
     /// Drop the fields that are not named.
