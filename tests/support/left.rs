@@ -129,7 +129,8 @@ pub fn answer(method: &Method, path: &str, answer: &Answer) {
     if shows && answer.status() < 300 {
         secrets(answer.bytes());
     } else {
-        said(format!("{method} {path}\n{}", answer.text()).as_bytes());
+        // Not what was asked: a path may hold a token that does not belong in one.
+        said(answer.bytes());
     }
 }
 
@@ -193,9 +194,9 @@ fn note(key: &str, value: &Value, is_field: bool) {
             Err(_) => secret("no value", text.as_bytes()),
         },
         Value::String(text) if is_field => {
-            for part in text.split(TAIL) {
-                secret("a value", part.as_bytes());
-            }
+            // Stories write what things are called as well: the tail alone is a secret.
+            let (_, secret_part) = text.rsplit_once(TAIL).unwrap_or(("", text));
+            secret("a value", secret_part.as_bytes());
         }
         Value::String(text) if key == "token" => token(text),
         Value::String(text) if SECRET_KEYS.contains(&key) => secret(key, text.as_bytes()),
