@@ -39,6 +39,11 @@ pub(crate) fn file(input: &[u8]) {
             let Ok(toml) = toml::from_str::<toml::Table>(text) else {
                 return;
             };
+            // A key is repeated, whatever it holds.
+            let mut why = why;
+            for key in keys(&toml) {
+                why = why.replace(&format!("`{key}`"), "");
+            }
             for value in values(&toml::Value::Table(toml)) {
                 assert!(
                     !is_like_a_password(&value) || !why.contains(&value),
@@ -54,6 +59,13 @@ fn is_like_a_password(value: &str) -> bool {
     value.len() >= VALUE_BYTES_MIN
         && value.bytes().all(|byte| byte.is_ascii_alphanumeric())
         && value.bytes().any(|byte| byte.is_ascii_digit())
+}
+
+/// Every key of a table, and of those within.
+fn keys(table: &toml::Table) -> Vec<&str> {
+    let within = table.values().filter_map(toml::Value::as_table);
+    let own = table.keys().map(String::as_str);
+    own.chain(within.flat_map(keys)).collect()
 }
 
 /// Every text among a table's values.
