@@ -229,7 +229,11 @@ async fn words_of_another_history_are_not_heard() {
     {
         // Whether it stops or goes on, what made the living value stays.
         let mut pruner = v.door().pruner(RETENTION);
-        let _ = prune_records(v.door(), &mut pruner, true, || false).await;
+        let pruned = prune_records(v.door(), &mut pruner, true, || false).await;
+        assert!(
+            matches!(pruned, Ok(_) | Err(Refusal::Tampered)),
+            "{pruned:?}"
+        );
     }
     cut(
         &v,
