@@ -1,17 +1,20 @@
-//! One PostgreSQL for a run of the tests, and in it a migrated database for each.
+//! One PostgreSQL for a run of the tests, and in it a migrated database for each, which is dropped some time after its test.
 //! It is `COFFER_TEST_POSTGRES`, or else a server of `scripts/postgres`, which stops it when this process is gone.
 //!
 //! Invariant: a test never skips PostgreSQL; where there is none, it fails.
 
+use std::cell::RefCell;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use coffer::store::{DatabaseSettings, DatabaseUrl, RoleUrls, Store};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tokio::sync::OnceCell;
+
+use super::left;
 
 /// A running server. Its standard input is held open by this process and by nobody else.
 pub struct Server {
@@ -109,7 +112,9 @@ async fn make_template() -> String {
 }
 
 async fn create(template: Option<&str>) -> String {
-    shared().database(&create_named(template).await)
+    let name = create_named(template).await;
+    OF_THREAD.with_borrow_mut(|of_thread| of_thread.0.push(name.clone()));
+    shared().database(&name)
 }
 
 async fn create_named(template: Option<&str>) -> String {
@@ -120,15 +125,34 @@ async fn create_named(template: Option<&str>) -> String {
     let mut connection = PgConnection::connect(&shared().url)
         .await
         .expect("PostgreSQL answers");
-    for text in [
-        format!("DROP DATABASE IF EXISTS {name}"),
-        format!("CREATE DATABASE {name}{template}"),
-    ] {
+    let dropped = std::mem::take(&mut *ENDED.lock().expect("no panic under the lock"));
+    let drop = |name: &String| format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+    let texts = dropped.iter().chain([&name]).map(drop);
+    for text in texts.chain([format!("CREATE DATABASE {name}{template}")]) {
         sqlx::query(AssertSqlSafe(text))
             .execute(&mut connection)
             .await
-            .expect("a database can be made");
+            .expect("a database can be dropped and made");
     }
     connection.close().await.expect("the connection ends");
     name
+}
+
+/// Databases whose tests have ended. Whoever makes the next one drops them: all of them together are gigabytes.
+static ENDED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// The databases of a test's thread, which ends with its test.
+struct OfThread(Vec<String>);
+
+impl Drop for OfThread {
+    fn drop(&mut self) {
+        if !left::is_kept() {
+            let mut ended = ENDED.lock().expect("no panic under the lock");
+            ended.append(&mut self.0);
+        }
+    }
+}
+
+thread_local! {
+    static OF_THREAD: RefCell<OfThread> = const { RefCell::new(OfThread(Vec::new())) };
 }
