@@ -13,6 +13,8 @@ const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmn
 const RANDOM_BYTES: usize = 32;
 /// 62^43 > 2^256 > 62^42.
 const RANDOM_DIGITS: usize = 43;
+/// 2^256 - 1.
+const LARGEST: &[u8; RANDOM_DIGITS] = b"yhjskwdA6OZ1AL1YmHWZWm8LLG7HjnuCA2j5rOw8Xp1";
 /// 62^6 > 2^32 > 62^5.
 const CHECK_DIGITS: usize = 6;
 
@@ -157,33 +159,9 @@ fn digits(random: &[u8; RANDOM_BYTES]) -> Zeroizing<[u8; RANDOM_DIGITS]> {
     out
 }
 
-/// Whether 43 characters are digits of a number below 2^256.
+/// Whether 43 characters are digits of a number below 2^256. The alphabet is in the order of ASCII.
 fn fits(number: &[u8; RANDOM_DIGITS]) -> bool {
-    let mut limbs = Zeroizing::new([0u32; RANDOM_BYTES / 4]);
-    for character in number {
-        let Some(digit) = value(*character) else {
-            return false;
-        };
-        let mut carry = u64::from(digit);
-        for limb in limbs.iter_mut().rev() {
-            let sum = u64::from(*limb) * 62 + carry;
-            *limb = sum as u32;
-            carry = sum >> 32;
-        }
-        if carry != 0 {
-            return false;
-        }
-    }
-    true
-}
-
-fn value(character: u8) -> Option<u8> {
-    match character {
-        b'0'..=b'9' => Some(character - b'0'),
-        b'A'..=b'Z' => Some(character - b'A' + 10),
-        b'a'..=b'z' => Some(character - b'a' + 36),
-        _ => None,
-    }
+    number.iter().all(u8::is_ascii_alphanumeric) && number <= LARGEST
 }
 
 /// CRC-32 (IEEE) of everything before the last `_`, in base 62, left-padded.
@@ -221,11 +199,20 @@ mod tests {
     #[test]
     fn a_number_beyond_256_bits_is_refused() {
         let largest = digits(&[255; 32]);
+        assert_eq!(*largest, *LARGEST);
         assert!(fits(&largest));
         let mut beyond = *largest;
         *beyond.last_mut().unwrap() += 1;
-        assert!(value(beyond[RANDOM_DIGITS - 1]).is_some() && !fits(&beyond));
+        assert!(beyond.is_ascii() && !fits(&beyond));
         assert!(!fits(&[b'z'; RANDOM_DIGITS]));
+        for place in 0..RANDOM_DIGITS {
+            for other in [b'-', b'_', b'/', b':', b'@', b'[', b'`', b'{', 0, 255] {
+                let mut number = [b'0'; RANDOM_DIGITS];
+                assert!(fits(&number));
+                number[place] = other;
+                assert!(!fits(&number), "{other} at {place}");
+            }
+        }
         for (number, taken) in [
             (*largest, true),
             (beyond, false),

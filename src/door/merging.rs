@@ -1,4 +1,5 @@
-//! This node's own segments, merged once there are enough records for a large one.
+//! This node's own segments, merged once there are enough records for a large one. Those that were stored lately are still
+//! in memory; older ones, after a start, are read and held against what was signed.
 //! A busy node puts it off: what is saved is space and the time of later looks, and neither is in a hurry.
 //!
 //! Invariant: a record keeps its line, its index and the change that validated it; nothing else is ever replaced, and
@@ -12,8 +13,8 @@ use super::proven::{Proven, within};
 use super::segments::{Merged, merge};
 use super::shared::Shared;
 use super::view::STORE_LOST;
-use crate::model::{Refusal, SegmentRow};
-use crate::store::StoreError;
+use crate::model::{Refusal, SeenSegment, SegmentRow};
+use crate::store::{StoreError, Writer};
 
 /// Segments looked for at a time: as many as a busy node's batches fill a large one with, and where that is not enough,
 /// as many as there can be of one record each.
@@ -35,6 +36,8 @@ pub struct Merger {
     proven: Proven,
     /// Requests when it was last looked.
     requests: u64,
+    /// What replaces segments, from the first of several merges to the last.
+    keeper: Option<Writer>,
 }
 
 impl Door {
@@ -46,24 +49,23 @@ impl Door {
             done: 0,
             proven: Proven::default(),
             requests: 0,
+            keeper: None,
         }
     }
 }
 
 impl Merger {
     /// Whether it is a good time to [merge](Self::merge); to be asked at a steady beat.
-    ///
-    /// # Errors
-    /// The store does not answer.
-    pub async fn is_time(&mut self) -> Result<bool, Refusal> {
-        if !self.shared.store.keeps() {
-            return Ok(false);
+    pub fn is_time(&mut self) -> bool {
+        let shared = &self.shared;
+        if !shared.store.keeps() {
+            return false;
         }
-        let requests = self.shared.requests.load(Ordering::Relaxed);
+        let requests = shared.requests.load(Ordering::Relaxed);
         let asked = requests - std::mem::replace(&mut self.requests, requests);
-        let waiting = self.size().await?.saturating_sub(self.done);
-        let busy = asked >= BUSY_REQUESTS && waiting < RECORDS_WAITING_MAX;
-        Ok(waiting >= self.records && !busy)
+        let waiting = shared.signed().size().saturating_sub(self.done);
+        let many = waiting >= RECORDS_WAITING_MAX || shared.recent.are_many();
+        waiting >= self.records && (many || asked < BUSY_REQUESTS)
     }
 
     /// Merges the oldest segments that are to be merged; false once there are too few records for another. What is not
@@ -73,6 +75,11 @@ impl Merger {
     /// The store does not answer.
     pub async fn merge(&mut self) -> Result<bool, Refusal> {
         let merged = self.try_merge().await;
+        if !matches!(merged, Ok(true))
+            && let Some(keeper) = self.keeper.take()
+        {
+            keeper.close().await;
+        }
         let counted = &self.shared.metrics.merges;
         match merged {
             Ok(merged) => {
@@ -92,56 +99,106 @@ impl Merger {
     }
 
     async fn try_merge(&mut self) -> Result<bool, Refusal> {
-        let stream = self.shared.stream;
-        let [mut at_once, most] = SEGMENTS_AT_ONCE;
-        let rows = loop {
-            let signed = self.shared.signed().size();
-            let mut reader = self.shared.reader().await?;
-            let places = reader.list_segment_places(stream, self.done, at_once);
-            let places = within(places.await.map_err(unread)?, signed);
-            let all = places.len() < at_once as usize || at_once == most;
-            match enough(self.done, &places, self.records)? {
-                Next::Stays(end) => self.done = end,
-                Next::TooFew if all => return Ok(false),
-                Next::TooFew => at_once = most,
-                Next::Merge(count) => {
-                    let rows = reader.list_segments(stream, self.done, count);
-                    break rows.await.map_err(unread)?;
+        loop {
+            let (next, is_recent) = self.next().await?;
+            let end = match next {
+                Next::TooFew => return Ok(false),
+                Next::Stays(end) => {
+                    self.done = end;
+                    continue;
                 }
+                Next::Merge(count) if is_recent => self.merge_recent(count).await?,
+                Next::Merge(count) => Some(self.merge_stored(count).await?),
+            };
+            if let Some(end) = end {
+                self.done = end;
+                return Ok(true);
             }
-        };
-        self.done = self.merged(rows).await?;
-        Ok(true)
+        }
     }
 
-    /// Puts one segment into the place of these; the index up to which nothing is to be done any more.
-    async fn merged(&mut self, rows: Vec<SegmentRow>) -> Result<u64, Refusal> {
-        let shared = Arc::clone(&self.shared);
-        let count = rows.len() as u64;
-        let turn = self.shared.scan_turn().await;
-        let merged = super::log::aside(move || merge(&shared.keys, &*shared.entropy, &rows));
-        let merged = match merged.await.map_err(|_| Refusal::Tampered)? {
+    /// What is to be done next, and whether it is with what this node still holds.
+    async fn next(&self) -> Result<(Next, bool), Refusal> {
+        if let Some(places) = self.shared.recent.places_from(self.done) {
+            return Ok((enough(self.done, &places, self.records)?, true));
+        }
+        let mut next = Next::TooFew;
+        for at_once in SEGMENTS_AT_ONCE {
+            let signed = self.shared.signed().size();
+            let mut reader = self.shared.reader().await?;
+            let places = reader.list_segment_places(self.shared.stream, self.done, at_once);
+            let places = places.await.map_err(unread)?;
+            let all = places.len() < at_once as usize;
+            next = enough(self.done, &within(places, signed), self.records)?;
+            if all || next != Next::TooFew {
+                break;
+            }
+        }
+        Ok((next, false))
+    }
+
+    /// Merges the first so many that this node has stored itself and still holds; where they end. Nothing when something
+    /// else lies there by now, and then they are not held any longer.
+    async fn merge_recent(&mut self, count: u32) -> Result<Option<u64>, Refusal> {
+        let Some(rows) = self.shared.recent.take(self.done, count) else {
+            return Ok(None);
+        };
+        let seen: Vec<SeenSegment> = rows.iter().map(SeenSegment::of).collect();
+        match self.made(rows).await? {
+            Merged::Into(merged) => {
+                let replaced = self.replace(&seen, &merged).await?;
+                Ok(replaced.then(|| merged.end()))
+            }
+            Merged::StaysTo(end) => Ok(Some(end)),
+        }
+    }
+
+    /// Merges the first so many that lie in the store; where they end, or the first of them that stays as it is.
+    async fn merge_stored(&mut self, count: u32) -> Result<u64, Refusal> {
+        let mut reader = self.shared.reader().await?;
+        let rows = reader.list_segments(self.shared.stream, self.done, count);
+        let rows = rows.await.map_err(unread)?;
+        drop(reader);
+        let seen: Vec<SeenSegment> = rows.iter().map(SeenSegment::of).collect();
+        let merged = match self.made(rows).await? {
             Merged::Into(merged) => merged,
             Merged::StaysTo(end) => return Ok(end),
         };
-        drop(turn);
         let held = self.proven.hold(&self.shared, merged, self.records);
         let merged = held.await?;
-        let mut writer = self.shared.store.keeper().await.map_err(|error| {
-            tracing::warn!(%error, "no connection to merge with");
+        // What was read a moment ago, somebody may have deleted.
+        let replaced = self.replace(&seen, &merged).await?;
+        replaced.then(|| merged.end()).ok_or(Refusal::Tampered)
+    }
+
+    /// One segment that holds what these hold.
+    async fn made(&self, rows: Vec<SegmentRow>) -> Result<Merged, Refusal> {
+        let shared = Arc::clone(&self.shared);
+        let _turn = self.shared.scan_turn().await;
+        let merged = super::log::aside(move || merge(&shared.keys, &*shared.entropy, &rows));
+        merged.await.map_err(|_| Refusal::Tampered)
+    }
+
+    /// Puts one segment into the place of those that were seen there; false when others are there by now.
+    async fn replace(
+        &mut self,
+        seen: &[SeenSegment],
+        merged: &SegmentRow,
+    ) -> Result<bool, Refusal> {
+        let mut keeper = match self.keeper.take() {
+            Some(keeper) => keeper,
+            None => self.shared.store.keeper().await.map_err(|error| {
+                tracing::warn!(%error, "no connection to merge with");
+                Refusal::Unavailable(STORE_LOST)
+            })?,
+        };
+        let replaced = keeper.replace_segments(seen, merged).await;
+        let replaced = replaced.map_err(|error| {
+            tracing::warn!(%error, "segments were not merged");
             Refusal::Unavailable(STORE_LOST)
         })?;
-        let replaced = writer.replace_segments(count, &merged).await;
-        writer.close().await;
-        match replaced {
-            Ok(true) => Ok(merged.first + u64::from(merged.count)),
-            // Somebody deleted what was read a moment ago.
-            Ok(false) => Err(Refusal::Tampered),
-            Err(error) => {
-                tracing::warn!(%error, "segments were not merged");
-                Err(Refusal::Unavailable(STORE_LOST))
-            }
-        }
+        self.keeper = Some(keeper);
+        Ok(replaced)
     }
 
     /// Leaves what lies there as it is, and goes on at the end of what this node has signed.
@@ -154,14 +211,6 @@ impl Merger {
         );
         self.done = signed.size();
         self.proven = Proven::of(signed);
-    }
-
-    /// How many records this node's stream holds.
-    async fn size(&self) -> Result<u64, Refusal> {
-        let rows = self.shared.reader().await?.list_streams().await;
-        let rows = rows.map_err(|_| Refusal::Unavailable(STORE_LOST))?;
-        let own = rows.iter().find(|row| row.id == self.shared.stream);
-        Ok(own.map_or(0, |row| row.size))
     }
 }
 

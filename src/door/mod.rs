@@ -32,6 +32,7 @@ mod operation;
 mod proven;
 mod pruning;
 mod queue;
+mod recent;
 mod request;
 mod sealing;
 mod segments;

@@ -15,6 +15,7 @@ use super::bearers::Bearers;
 use super::cache::Cache;
 use super::history::History;
 use super::queue::Queue;
+use super::recent::Recent;
 use super::request::RequestId;
 use super::segments::Packer;
 use super::view::STORE_LOST;
@@ -51,6 +52,8 @@ pub(super) struct Shared {
     pub(super) verifier: VerifierKey,
     /// The tree under the last head that this node has signed and stored.
     pub(super) signed: Mutex<Frontier>,
+    /// What was stored under it lately.
+    pub(super) recent: Recent,
     /// The time of the last committed record, in microseconds: no decision is made before it.
     pub(super) last_us: AtomicI64,
     /// When a batch or a probe last went well, by this process's own clock.

@@ -142,6 +142,7 @@ pub async fn start(starting: Starting) -> Result<Door, StartError> {
         queue: Queue::new(),
         verifier,
         signed: std::sync::Mutex::default(),
+        recent: super::recent::Recent::default(),
         last_us: AtomicI64::new(last.micros()),
         well: std::sync::Mutex::new(None),
         fenced: AtomicBool::new(false),

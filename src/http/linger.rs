@@ -17,14 +17,13 @@ use tokio_rustls::server::TlsStream;
 use super::activity::Activity;
 use super::lengths::Lengths;
 use super::limits::{LINGER_BYTES_MAX, LINGER_TIME_MAX};
-use super::wiped::{Wiped, wipe_unfilled};
+use super::wiped::Wiped;
 
 const PIECE_BYTES: usize = 8 << 10;
 
-/// A TLS connection that lingers when it is shut down, and notes the heads that arrive until then. What is read into is
-/// wiped first.
+/// A TLS connection that lingers when it is shut down, and notes the heads that arrive until then.
 pub(super) struct Lingering {
-    stream: TlsStream<Wiped<TcpStream>>,
+    stream: Wiped<TlsStream<Wiped<TcpStream>>>,
     activity: Arc<Activity>,
     /// The search through the head that arrives.
     lengths: Lengths,
@@ -36,7 +35,7 @@ pub(super) struct Lingering {
 impl Lingering {
     pub(super) const fn new(stream: TlsStream<Wiped<TcpStream>>, activity: Arc<Activity>) -> Self {
         Self {
-            stream,
+            stream: Wiped::new(stream),
             activity,
             lengths: Lengths::Before,
             until: None,
@@ -62,8 +61,8 @@ impl Lingering {
     fn poll_throw_away(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut piece = [0; PIECE_BYTES];
         let mut buffer = ReadBuf::new(&mut piece);
-        let tcp = self.stream.get_mut().0;
-        ready!(Pin::new(tcp).poll_read(cx, &mut buffer))?;
+        let (tcp, _) = self.stream.get_mut().get_mut();
+        ready!(Pin::new(tcp.get_mut()).poll_read(cx, &mut buffer))?;
         Poll::Ready(Ok(buffer.filled().len()))
     }
 }
@@ -75,7 +74,6 @@ impl AsyncRead for Lingering {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        wipe_unfilled(buffer);
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
         self.note(&buffer.filled()[before..]);
         Poll::Ready(Ok(()))

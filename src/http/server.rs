@@ -107,7 +107,7 @@ async fn connection(
     let _ = stream.set_nodelay(true);
     let handshake = tokio::select! {
         _ = stop.wait_for(|stop| *stop) => return,
-        handshake = timeout(HANDSHAKE_TIME_MAX, acceptor.accept(Wiped(stream))) => handshake,
+        handshake = timeout(HANDSHAKE_TIME_MAX, acceptor.accept(Wiped::new(stream))) => handshake,
     };
     let Ok(Ok(stream)) = handshake else { return };
     let peer = app.peer(peer.ip());
@@ -142,7 +142,7 @@ async fn http2_connection(
             Arc::clone(&peer),
         )
     });
-    let mut running = pin!(http.serve_connection(TokioIo::new(Wiped(stream)), service));
+    let mut running = pin!(http.serve_connection(TokioIo::new(Wiped::new(stream)), service));
     tokio::select! {
         _ = running.as_mut() => return,
         _ = over(&activity, &mut stop) => running.as_mut().graceful_shutdown(),

@@ -1,8 +1,8 @@
 //! The buffers of hyper and rustls, wiped where they pass us. Both keep a connection's read buffer for its whole life, with
-//! whatever was read last in it, and hand it out whole for the next read: that is when what is old is taken out.
+//! whatever was read last in it, and hand it out whole for the next read: if nothing has come, what is old is taken out.
 //! Both ask for the next bytes as soon as a request was answered, so that a connection that waits holds nothing.
 //!
-//! Invariant: what a read is given holds nothing when it begins to wait.
+//! Invariant: what a read was given holds nothing while it waits.
 
 use std::io;
 use std::pin::Pin;
@@ -10,12 +10,38 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A stream that wipes what it is to be read into.
-pub(super) struct Wiped<S>(pub(super) S);
+/// A stream that wipes what it is to be read into before it waits.
+pub(super) struct Wiped<S> {
+    stream: S,
+    /// Where the last buffer began that was wiped, and its length, if nothing was read since. Both libraries ask several
+    /// times before anything comes, with the same one.
+    wiped: Option<(usize, usize)>,
+}
 
-/// Overwrites the part of a buffer that was not read into yet, also where it was before.
-pub(super) fn wipe_unfilled(buffer: &mut ReadBuf<'_>) {
-    buffer.initialize_unfilled().fill(0);
+impl<S> Wiped<S> {
+    pub(super) const fn new(stream: S) -> Self {
+        Self {
+            stream,
+            wiped: None,
+        }
+    }
+
+    pub(super) const fn get_mut(&mut self) -> &mut S {
+        &mut self.stream
+    }
+
+    /// Overwrites the part of a buffer that was not read into yet, also where it was before.
+    fn wipe_unfilled(&mut self, buffer: &mut ReadBuf<'_>) {
+        let place = (
+            buffer.filled().as_ptr_range().end.addr(),
+            buffer.remaining(),
+        );
+        if self.wiped.replace(place) != Some(place) {
+            // What was not initialized yet is so by zeros.
+            let initialized = buffer.initialized().len() - buffer.filled().len();
+            buffer.initialize_unfilled()[..initialized].fill(0);
+        }
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Wiped<S> {
@@ -24,8 +50,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wiped<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        wipe_unfilled(buffer);
-        Pin::new(&mut self.0).poll_read(cx, buffer)
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if polled.is_pending() {
+            self.wipe_unfilled(buffer);
+        } else {
+            self.wiped = None;
+        }
+        polled
     }
 }
 
@@ -35,15 +66,15 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wiped<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 
     fn poll_write_vectored(
@@ -51,11 +82,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wiped<S> {
         cx: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(cx, pieces)
+        Pin::new(&mut self.stream).poll_write_vectored(cx, pieces)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
+        self.stream.is_write_vectored()
     }
 }
 
@@ -67,26 +98,55 @@ mod tests {
 
     use super::*;
 
+    async fn poll_once<S: AsyncRead + Unpin>(
+        stream: &mut Wiped<S>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> bool {
+        poll_fn(|cx| Poll::Ready(Pin::new(&mut *stream).poll_read(cx, buffer).is_ready())).await
+    }
+
     #[tokio::test]
     async fn what_is_read_into_is_wiped_before_it_waits() {
         let (mut client, server) = tokio::io::duplex(64);
-        let mut server = Wiped(server);
+        let mut server = Wiped::new(server);
         let mut bytes = *b"what was read before, and is longer";
-        let mut buffer = ReadBuf::new(&mut bytes);
-        let waits = poll_fn(|cx| {
-            let polled = Pin::new(&mut server).poll_read(cx, &mut buffer);
-            Poll::Ready(polled.is_pending())
-        });
-        assert!(waits.await);
+        assert!(!poll_once(&mut server, &mut ReadBuf::new(&mut bytes)).await);
         assert_eq!(bytes, [0; 35]);
 
+        // The same place again, which now holds what was read meanwhile.
         client.write_all(b"new").await.expect("it is open");
-        let mut bytes = *b"old, and longer than what comes";
         let mut buffer = ReadBuf::new(&mut bytes);
-        poll_fn(|cx| Pin::new(&mut server).poll_read(cx, &mut buffer))
-            .await
-            .expect("it is open");
+        assert!(poll_once(&mut server, &mut buffer).await);
         assert_eq!(buffer.filled(), b"new");
-        assert_eq!(bytes[3..], [0; 28]);
+        assert!(!poll_once(&mut server, &mut buffer).await, "and behind it");
+        assert_eq!(bytes[..4], *b"new\0");
+        assert!(!poll_once(&mut server, &mut ReadBuf::new(&mut bytes)).await);
+        assert_eq!(bytes, [0; 35]);
+    }
+
+    #[tokio::test]
+    async fn only_the_very_place_that_was_wiped_is_taken_for_clean() {
+        let (_client, server) = tokio::io::duplex(64);
+        let mut server = Wiped::new(server);
+        let mut bytes = *b"a head and what comes after it";
+        let (head, _) = bytes.split_at_mut(6);
+        assert!(!poll_once(&mut server, &mut ReadBuf::new(head)).await);
+        assert_eq!(bytes, *b"\0\0\0\0\0\0 and what comes after it");
+        // Longer than before, then from further behind.
+        assert!(!poll_once(&mut server, &mut ReadBuf::new(&mut bytes)).await);
+        assert_eq!(bytes, [0; 30]);
+        bytes[20..].fill(b'x');
+        assert!(!poll_once(&mut server, &mut ReadBuf::new(&mut bytes[20..])).await);
+        assert_eq!(bytes, [0; 30]);
+    }
+
+    #[tokio::test]
+    async fn what_was_not_initialized_is_wiped_as_well() {
+        let (_client, server) = tokio::io::duplex(64);
+        let mut server = Wiped::new(server);
+        let mut bytes = [std::mem::MaybeUninit::new(b'x'); 8];
+        let mut buffer = ReadBuf::uninit(&mut bytes);
+        assert!(!poll_once(&mut server, &mut buffer).await);
+        assert_eq!(buffer.initialized(), [0; 8]);
     }
 }

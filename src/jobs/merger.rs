@@ -32,6 +32,6 @@ pub(super) async fn run(door: Door, mut beat: Beat) {
 }
 
 async fn merge(merger: &mut Merger, beat: &Beat) -> Result<(), Refusal> {
-    while !beat.is_over() && merger.is_time().await? && merger.merge().await? {}
+    while !beat.is_over() && merger.is_time() && merger.merge().await? {}
     Ok(())
 }

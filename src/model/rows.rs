@@ -219,6 +219,41 @@ pub struct SegmentRow {
     pub sealed: Vec<u8>,
 }
 
+impl SegmentRow {
+    /// The index behind its last record.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.first.saturating_add(self.count.into())
+    }
+}
+
+/// A stored segment as it was seen, told from every other by where its sealed records begin: with a salt of its own.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct SeenSegment {
+    /// The index of its first record.
+    pub first: u64,
+    /// How many records it holds.
+    pub count: u32,
+    /// The first bytes of what is sealed.
+    pub head: Vec<u8>,
+}
+
+impl SeenSegment {
+    /// How many bytes are looked at: format, cipher, term and salt.
+    pub const HEAD_BYTES: usize = 38;
+
+    /// What there is to be seen of a row.
+    #[must_use]
+    pub fn of(row: &SegmentRow) -> Self {
+        let head = row.sealed.iter().take(Self::HEAD_BYTES);
+        Self {
+            first: row.first,
+            count: row.count,
+            head: head.copied().collect(),
+        }
+    }
+}
+
 /// A row of `segment` without its records.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SummaryRow {

@@ -3,7 +3,7 @@
 //!
 //! Invariant: a segment starts where the stream ended, or it is not stored.
 
-use crate::model::{SegmentRow, StreamId, SummaryRow};
+use crate::model::{SeenSegment, SegmentRow, StreamId, SummaryRow};
 
 use super::connection::{fixed, natural, on, rows, run, stored};
 use super::{Connection, StoreError};
@@ -37,7 +37,8 @@ pub(super) const LIST_SUMMARIES_FROM: &str = "
     WHERE stream = $1 AND first >= $2 ORDER BY first LIMIT $3 + 0";
 
 pub(super) const DELETE_RANGE: &str = "
-    DELETE FROM segment WHERE stream = $1 AND first >= $2 AND first < $3 AND first + count <= $3";
+    DELETE FROM segment WHERE stream = $1 AND first >= $2 AND first < $3 AND first + count <= $3
+    RETURNING first, count, substr(sealed, 1, 38)";
 
 pub(super) const INSERT: &str = "
     INSERT INTO segment (stream, first, count, seq, summary, sealed)
@@ -124,19 +125,23 @@ impl Connection {
         .collect()
     }
 
-    /// Deletes a stream's segments that lie within a range; how many.
+    /// Deletes a stream's segments that lie within a range; which they were, in no order.
     pub(super) async fn delete_segments(
         &mut self,
         stream: StreamId,
         first: std::ops::Range<u64>,
-    ) -> Result<u64, StoreError> {
-        run!(
+    ) -> Result<Vec<SeenSegment>, StoreError> {
+        rows!(
             self,
+            (i64, i64, Vec<u8>),
             DELETE_RANGE,
             &stream.as_bytes()[..],
             stored(first.start),
             stored(first.end)
-        )
+        )?
+        .into_iter()
+        .map(seen)
+        .collect()
     }
 
     pub(super) async fn insert_segment(&mut self, row: &SegmentRow) -> Result<(), StoreError> {
@@ -152,6 +157,14 @@ impl Connection {
         )?;
         Ok(())
     }
+}
+
+fn seen((first, count, head): (i64, i64, Vec<u8>)) -> Result<SeenSegment, StoreError> {
+    Ok(SeenSegment {
+        first: natural(first, TABLE)?,
+        count: natural(count, TABLE)?,
+        head,
+    })
 }
 
 fn summary((first, count, sealed): (i64, i64, Vec<u8>)) -> Result<SummaryRow, StoreError> {

@@ -5,7 +5,7 @@
 
 use crate::config::Durability;
 use crate::fault::point;
-use crate::model::{BootId, Changes, SegmentRow, StreamId, StreamRow, WorldRow};
+use crate::model::{BootId, Changes, SeenSegment, SegmentRow, StreamId, StreamRow, WorldRow};
 
 use super::connection::{on, rows, run, stored};
 use super::notes::{NoteRow, note};
@@ -246,18 +246,19 @@ impl Writer {
         Ok(rows.first().is_some_and(|(told,)| *told == 1))
     }
 
-    /// Puts one segment into the place of `count` others, whose records it holds; false, and nothing is changed, when
-    /// there are not exactly so many within its range any more. It needs neither the world nor the stream's epoch: no
-    /// record changes, and who comes second finds fewer, for what was put there reaches beyond the range or is one.
+    /// Puts one segment into the place of these, whose records it holds; false, and nothing is changed, when others lie
+    /// within its range by now. It needs neither the world nor the stream's epoch: no record changes, and of two who do
+    /// this the second finds other segments than it saw.
     pub async fn replace_segments(
         &mut self,
-        count: u64,
+        seen: &[SeenSegment],
         merged: &SegmentRow,
     ) -> Result<bool, StoreError> {
         let range = merged.first..merged.first + u64::from(merged.count);
         self.begin().await?;
-        let deleted = self.within().delete_segments(merged.stream, range).await?;
-        if deleted != count {
+        let mut deleted = self.within().delete_segments(merged.stream, range).await?;
+        deleted.sort_unstable();
+        if deleted != seen {
             self.rollback().await?;
             return Ok(false);
         }

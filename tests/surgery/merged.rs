@@ -11,6 +11,9 @@ use super::history::History;
 use super::questions::ask_all;
 use super::rows::{Cell, Knife, Row, Table};
 use super::truth::assert_true;
+use crate::support::vault::{TestVault, both_engines};
+
+const REFUSED: &str = "coffer_log_merges_total{outcome=\"refused\"}";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sqlite() {
@@ -61,6 +64,80 @@ async fn put_back_from_before(engine: Engine) {
         lines.iter().any(|line| line.contains("another one holds")),
         "{lines:?}"
     );
+}
+
+both_engines! {
+    /// What a node has stored itself it merges from memory: what is altered in the store meanwhile has no part in it.
+    async fn what_was_altered_while_it_waited_has_no_part(v: TestVault) {
+        let stored = reads(&v).await;
+        let altered = with_sealed(&stored[9], |sealed| *sealed.last_mut().expect("a byte") ^= 1);
+        put(&v, &stored[9], &altered).await;
+        assert!(v.merge(4).await > 1);
+        let metrics = v.metrics().await;
+        assert_eq!(metrics.value(REFUSED), 0.0);
+        v.verify().await;
+        let (_, said) = v.check().await;
+        assert_eq!(said, Vec::<String>::new());
+    }
+
+    /// Another segment than the one that was stored is not deleted: it may be what retention left of it.
+    async fn what_was_put_in_its_place_is_not_deleted(v: TestVault) {
+        let stored = reads(&v).await;
+        let Cell::Bytes(other) = &stored[0][SEALED] else { panic!("no bytes") };
+        let altered = with_sealed(&stored[9], |sealed| sealed.clone_from(other));
+        put(&v, &stored[9], &altered).await;
+        v.merge(4).await;
+        assert_eq!(v.metrics().await.value(REFUSED), 1.0);
+        assert!(segments(&v).await.contains(&altered), "it is left where it is");
+        put(&v, &altered, &stored[9]).await;
+        v.verify().await;
+        let (_, said) = v.check().await;
+        assert_eq!(said, Vec::<String>::new());
+    }
+}
+
+/// Where a row of `segment` has its sealed records.
+const SEALED: usize = 5;
+
+/// A dozen reads, each in a segment of its own, behind what is merged; all segments there are then.
+async fn reads(v: &TestVault) -> Vec<Row> {
+    v.set("payments/prod/stripe", "a", "1").await;
+    assert!(v.merge(4).await > 0, "what the cluster was founded with");
+    for _ in 0..12 {
+        let read = v.get("/secrets/payments/prod/stripe", &v.root).await;
+        read.is(200);
+    }
+    segments(v).await
+}
+
+async fn segments(v: &TestVault) -> Vec<Row> {
+    let mut knife = Knife::at(v.url()).await;
+    let tables = knife.tables().await;
+    let mut rows = knife.rows(&tables).await;
+    knife.close().await;
+    rows.remove("segment").expect("the table")
+}
+
+async fn put(v: &TestVault, gone: &Row, put: &Row) {
+    let mut knife = Knife::at(v.url()).await;
+    let tables = knife.tables().await;
+    let table = tables.iter().find(|table| table.name == "segment");
+    let table = table.expect("the table");
+    assert_eq!(table.columns[SEALED].name, "sealed");
+    let gone = std::slice::from_ref(gone);
+    let put = std::slice::from_ref(put);
+    let done = knife.replace(table, gone, put).await;
+    done.expect("it can be done");
+    knife.close().await;
+}
+
+fn with_sealed(row: &Row, alter: impl FnOnce(&mut Vec<u8>)) -> Row {
+    let mut altered = row.clone();
+    let Cell::Bytes(sealed) = &mut altered[SEALED] else {
+        panic!("no bytes")
+    };
+    alter(sealed);
+    altered
 }
 
 /// A merged segment of the node's, and those that it was made from.

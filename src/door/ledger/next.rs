@@ -109,6 +109,9 @@ impl Ledger {
         batches.records.count(u64::from(next.segment.count));
         counted.head.set(next.tree.size());
         self.shared.set_signed(&next.tree);
+        if self.shared.store.keeps() {
+            self.shared.recent.add(next.segment);
+        }
         self.tree = next.tree;
         self.head = next.head;
         self.last = next.last;

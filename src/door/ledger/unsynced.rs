@@ -128,6 +128,7 @@ impl Ledger {
         }
         self.say_lost(self.tree.size(), tree.size());
         self.tree = tree;
+        self.shared.recent.clear();
         self.shared.set_signed(&self.tree);
         self.head.clone_from(&row.head);
         self.shared.metrics.ledger.head.set(self.tree.size());

@@ -18,7 +18,7 @@ use super::log::aside;
 use super::segments::{Pruned, prune};
 use super::shared::Shared;
 use super::view::STORE_LOST;
-use crate::model::{Refusal, SegmentRow, StreamId, Timestamp, Ttl};
+use crate::model::{Refusal, SeenSegment, SegmentRow, StreamId, Timestamp, Ttl};
 
 use ranges::Range;
 use survey::Survey;
@@ -40,7 +40,8 @@ pub struct Pruner {
 
 /// A range that is about to be pruned: what is left of it, and what the log has to say first.
 pub struct Cut {
-    segments: u64,
+    /// What it takes the place of.
+    seen: Vec<SeenSegment>,
     row: SegmentRow,
     pruning: Pruning,
     records: u64,
@@ -132,7 +133,7 @@ impl Pruner {
                 // It was merged or pruned meanwhile: the next turn finds it.
                 continue;
             }
-            let segments = rows.len() as u64;
+            let seen = rows.iter().map(SeenSegment::of).collect();
             let living = plan.survey.living(range.stream);
             let (shared, before) = (Arc::clone(&self.shared), plan.before);
             let _turn = self.shared.scan_turn().await;
@@ -144,7 +145,7 @@ impl Pruner {
             });
             let pruned = pruned.await.map_err(|_| Refusal::Tampered)?;
             if let Some(pruned) = pruned {
-                return Ok(Some(cut(&range, segments, pruned)));
+                return Ok(Some(cut(&range, seen, pruned)));
             }
         }
         Ok(None)
@@ -161,7 +162,7 @@ impl Pruner {
             Refusal::Unavailable(STORE_LOST)
         };
         let mut writer = self.shared.store.keeper().await.map_err(lost)?;
-        let replaced = writer.replace_segments(cut.segments, &cut.row).await;
+        let replaced = writer.replace_segments(&cut.seen, &cut.row).await;
         writer.close().await;
         replaced.map_err(lost)
     }
@@ -181,11 +182,11 @@ impl Pruner {
     }
 }
 
-fn cut(range: &Range, segments: u64, pruned: Pruned) -> Cut {
+fn cut(range: &Range, seen: Vec<SeenSegment>, pruned: Pruned) -> Cut {
     let Pruned { row, kept, gone } = pruned;
     let stream = range.stream.to_string();
     Cut {
-        segments,
+        seen,
         records: gone,
         pruning: Pruning {
             stream: stream.parse().expect("a UUID is a stream's id"),

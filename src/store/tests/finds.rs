@@ -5,6 +5,7 @@
 
 use super::*;
 use crate::model::DocumentKind::{Secret, Token};
+use crate::model::SeenSegment;
 use crate::store::{Look, Reader, Seen, StoreError};
 
 fn names(seen: Seen<Vec<DocumentRow>>) -> Vec<String> {
@@ -176,13 +177,17 @@ both_engines! {
         }
         let before = trial.segments().await;
         let mut writer = trial.store.keeper().await.unwrap();
-        for count in [0, 1, 3] {
-            assert!(!writer.replace_segments(count, &segment(1, 14)).await.unwrap(), "there are two");
+        let seen = [(1, 9), (10, 5), (15, 1)].map(|(first, count)| SeenSegment::of(&segment(first, count)));
+        let [two, other] = [&seen[..2], &[]].map(<[SeenSegment]>::to_vec);
+        let mut sealed_again = two.clone();
+        sealed_again[1].head[37] ^= 1;
+        for others in [other, two[..1].to_vec(), two[1..].to_vec(), seen.to_vec(), sealed_again] {
+            assert!(!writer.replace_segments(&others, &segment(1, 14)).await.unwrap(), "there are other two");
             assert_eq!(trial.segments().await, before);
         }
-        assert!(writer.replace_segments(2, &segment(1, 14)).await.unwrap());
+        assert!(writer.replace_segments(&two, &segment(1, 14)).await.unwrap());
         assert_eq!(trial.segments().await, [(0, 1), (1, 14), (15, 1)]);
-        assert!(!writer.replace_segments(2, &segment(1, 14)).await.unwrap(), "the second of two finds none");
+        assert!(!writer.replace_segments(&two, &segment(1, 14)).await.unwrap(), "the second of two finds none");
         let mut reader = trial.store.reader().await.unwrap();
         assert_eq!(reader.list_segment_places(STREAM, 9, 9).await.unwrap(), [(1, 14), (15, 1)]);
         let summaries = reader.list_summaries(STREAM, 15, 1).await.unwrap();

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use super::*;
+use crate::model::SeenSegment;
 use crate::store::StoreError;
 use crate::store::connection::rows;
 use crate::store::roles::RIGHTS;
@@ -189,14 +190,15 @@ async fn the_keeper_merges_what_the_server_stored() {
         trial.change(seq, &Changes::default()).await;
     }
     let merged = segment(0, 3);
-    let replaced = trial.writer().await.replace_segments(3, &merged).await;
+    let seen = [0, 1, 2].map(|first| SeenSegment::of(&segment(first, 1)));
+    let replaced = trial.writer().await.replace_segments(&seen, &merged).await;
     assert!(
         matches!(replaced, Err(StoreError::Denied(_))),
         "{replaced:?}"
     );
     assert_eq!(trial.segments().await, [(0, 1), (1, 1), (2, 1)]);
     let mut keeper = trial.store.keeper().await.unwrap();
-    assert!(keeper.replace_segments(3, &merged).await.unwrap());
+    assert!(keeper.replace_segments(&seen, &merged).await.unwrap());
     assert_eq!(trial.segments().await, [(0, 3)]);
 }
 
