@@ -3,6 +3,7 @@
 //!
 //! Invariant: only the ledger and `init` write, and a commit is durable unless a batch of reads asked for less.
 
+mod checkpoints;
 mod connection;
 mod dialect;
 mod documents;
@@ -44,6 +45,7 @@ pub use some_documents::DOCUMENTS_AT_ONCE;
 pub use world::{Seen, Stamp};
 pub use writer::{Batch, Look, NewHead, ReadOutcome, Writer};
 
+use checkpoints::Checkpoints;
 use connection::{Conn, on, rows, run};
 use readers::Readers;
 
@@ -155,6 +157,8 @@ pub struct Store {
     /// committed, and the next commit writes over what a failed one left; without any, the log is read from its file,
     /// where pages stand that were never synced.
     anchor: Mutex<Option<Writer>>,
+    /// On SQLite, who copies the write-ahead log back.
+    checkpoints: Mutex<Option<Checkpoints>>,
     /// Whether somebody here may replace and delete segments.
     keeps: AtomicBool,
 }
@@ -174,6 +178,7 @@ impl Store {
             readers: Readers::new(source.clone(), settings.readers),
             source,
             anchor: Mutex::default(),
+            checkpoints: Mutex::default(),
             keeps: AtomicBool::new(true),
         };
         // The first connection turns the write-ahead log on, which a reader may not.
@@ -183,6 +188,8 @@ impl Store {
             Engine::Sqlite => {
                 sqlite::settle(first.within()).await?;
                 *store.anchor() = Some(first);
+                let checkpoints = Checkpoints::start(store.source.clone());
+                *lock(&store.checkpoints) = Some(checkpoints);
             }
         }
         Ok(store)
@@ -289,6 +296,10 @@ impl Store {
     /// Closes the connections that are not in use.
     pub async fn close(&self) {
         self.readers.close().await;
+        let checkpoints = lock(&self.checkpoints).take();
+        if let Some(checkpoints) = checkpoints {
+            checkpoints.end().await;
+        }
         let anchor = self.anchor().take();
         if let Some(anchor) = anchor {
             anchor.close().await;
@@ -296,6 +307,10 @@ impl Store {
     }
 
     fn anchor(&self) -> MutexGuard<'_, Option<Writer>> {
-        self.anchor.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.anchor)
     }
+}
+
+fn lock<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
 }

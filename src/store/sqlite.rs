@@ -19,8 +19,9 @@ use super::{LOCK_WAIT_MS, Role, STATEMENTS_MAX, StoreError};
 
 /// What the writer keeps of the file in memory, in KiB and negative as SQLite takes it: the pages that writes go back to.
 const WRITER_CACHE: &str = "-16384";
-/// Pages of the write-ahead log at which it is copied back: a page that changes in many commits is copied once.
-const WAL_PAGES: &str = "4000";
+/// Pages of the write-ahead log at which a commit copies them back by itself: what is left of them to copy is little
+/// (`checkpoints`), and then the log begins anew.
+const WAL_PAGES: &str = "16000";
 
 /// The file, locked against other processes for as long as this lives.
 #[derive(Clone)]
@@ -69,6 +70,8 @@ impl Sqlite {
         let options = match role {
             Role::Reader => options.pragma("query_only", "ON"),
             Role::Writer | Role::Keeper | Role::Migrator => {
+                // What would undo a statement by itself is kept no longer than it: a file is not worth it.
+                let options = options.pragma("temp_store", "MEMORY");
                 bounded(options.pragma("cache_size", WRITER_CACHE))
             }
         };

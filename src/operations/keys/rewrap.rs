@@ -16,8 +16,10 @@ use crate::model::{
 const MOVED_MAX: usize = 100;
 /// Sealed bytes that one decision loads, about; the next begins behind them.
 const LOADED_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// Versions loaded at a time, so that the bound above is not passed by much.
-const LOADED_ROWS: u32 = 20;
+/// Versions loaded at first, so that the bound above is not passed by much.
+const LOADED_ROWS: usize = 20;
+/// What the largest of them has at most for the rest to be loaded at once, in bytes: the rest is then seldom larger.
+const SMALL_BYTES_MAX: usize = 16 * 1024;
 
 /// `POST /keys/{p}/{e}/rewrap`, one step of it: to be asked again until nothing is left.
 pub struct RewrapKeys {
@@ -133,14 +135,22 @@ pub(super) async fn old_versions(
     term: u32,
 ) -> Result<Vec<VersionRow>, Refusal> {
     let mut rows: Vec<VersionRow> = Vec::new();
-    let mut bytes = 0;
+    let (mut bytes, mut largest) = (0, usize::MAX);
     while rows.len() < MOVED_MAX && bytes < LOADED_BYTES_MAX {
         let after = rows.last().map(|row| (row.term, row.id));
+        let rest = MOVED_MAX - rows.len();
+        let wanted = if largest <= SMALL_BYTES_MAX {
+            rest
+        } else {
+            rest.min(LOADED_ROWS)
+        };
         let page = view
-            .list_versions_before_term(place, term, after, LOADED_ROWS)
+            .list_versions_before_term(place, term, after, wanted as u32)
             .await?;
-        let last = page.len() < LOADED_ROWS as usize;
-        bytes += page.iter().map(|row| row.sealed.len()).sum::<usize>();
+        let last = page.len() < wanted;
+        let lengths = || page.iter().map(|row| row.sealed.len());
+        bytes += lengths().sum::<usize>();
+        largest = lengths().max().unwrap_or(0);
         rows.extend(page);
         if last {
             break;

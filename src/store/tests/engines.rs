@@ -242,6 +242,56 @@ async fn a_sqlite_file_is_one_process_s_own() {
     assert!(written.is_err(), "a reader only reads");
 }
 
+/// While a snapshot holds what it saw, and nobody commits who would copy by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_write_ahead_log_is_copied_back_by_itself() {
+    const LARGE: usize = 64 * 4_096;
+    let trial = Trial::founded(Engine::Sqlite).await;
+    let mut writer = trial.writer().await;
+    for size in 1..=20 {
+        let large = SegmentRow {
+            sealed: vec![3; LARGE],
+            ..segment(size, 1)
+        };
+        assert!(store(&mut writer, &batch(size, &large)).await);
+    }
+    let mut snapshot = trial.store.snapshot().await.unwrap();
+    assert_eq!(
+        snapshot.list_segment_places(STREAM, 20, 9).await.unwrap(),
+        [(20, 1)]
+    );
+    let copied = async || {
+        let mut reader = trial.store.reader().await.unwrap();
+        let rows: Result<_, StoreError> = async {
+            rows!(
+                &mut reader,
+                (i64, i64, i64),
+                crate::store::checkpoints::LOOK
+            )
+        }
+        .await;
+        let (_, pages, copied) = rows.unwrap()[0];
+        assert!((1_280..16_000).contains(&pages), "{pages} pages");
+        copied >= 1_280
+    };
+    for _ in 0..600 {
+        if copied().await {
+            assert_eq!(
+                snapshot.list_segment_places(STREAM, 20, 9).await.unwrap(),
+                [(20, 1)]
+            );
+            let large = SegmentRow {
+                sealed: vec![3; LARGE],
+                ..segment(21, 1)
+            };
+            assert!(store(&mut writer, &batch(21, &large)).await);
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("nothing was copied in a minute");
+}
+
 /// How the connection's next commit goes to the disk, asked anew each time.
 async fn waits(writer: &mut Writer) -> bool {
     let text = writer.within().engine().durability();
