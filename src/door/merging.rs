@@ -228,7 +228,7 @@ pub(super) fn unread(error: StoreError) -> Refusal {
 /// What is to be done with the next segments.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// The first is large enough: go on at its end.
+    /// The first ones are large enough, each by itself: go on at their end.
     Stays(u64),
     /// The first so many are to become one.
     Merge(u32),
@@ -237,6 +237,18 @@ pub(super) enum Next {
 
 /// Looks at segments that begin at `at`, by their first index and how many records each holds.
 pub(super) fn enough(at: u64, places: &[(u64, u32)], wanted: u64) -> Result<Next, Refusal> {
+    let (mut end, mut rest) = (at, places);
+    loop {
+        match enough_at(end, rest, wanted)? {
+            Next::Stays(next) => (end, rest) = (next, &rest[1..]),
+            next if end == at => return Ok(next),
+            _ => return Ok(Next::Stays(end)),
+        }
+    }
+}
+
+/// The same, without going on behind one that stays.
+fn enough_at(at: u64, places: &[(u64, u32)], wanted: u64) -> Result<Next, Refusal> {
     let (mut end, mut count) = (at, 0);
     for (first, records) in places {
         if *first != end {
@@ -277,6 +289,12 @@ mod tests {
         assert_eq!(next(&[(10, 8)]), Next::Stays(18));
         assert_eq!(next(&[(10, 7), (17, 2)]), Next::Stays(17));
         assert_eq!(next(&[(10, 99), (109, 1)]), Next::Stays(109));
+        let stay = [(10, 8), (18, 7), (25, 9), (34, 3)];
+        assert_eq!(next(&stay), Next::Stays(34));
+        assert_eq!(
+            next(&[&stay[..], &[(37, 3), (40, 9)]].concat()),
+            Next::Stays(34)
+        );
     }
 
     #[test]

@@ -8,8 +8,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::model::SegmentRow;
 
-/// What is kept at most, in bytes as stored: half a million records. The oldest go first, and are read when they are merged.
-const BYTES_MAX: usize = 32 << 20;
+/// What is kept at most, in bytes as stored: a quarter of a million records. The oldest go first, and are read when they
+/// are merged.
+const BYTES_MAX: usize = 16 << 20;
 /// From here on merging is not put off any more.
 const BYTES_MANY: usize = BYTES_MAX / 2;
 
