@@ -170,9 +170,16 @@ on_both! {
         is_gone(a.pid, &canaries, used).await;
         let key = bytes_of(digits.trim());
         keys_are_in_their_pages(a.pid, Some(&key)).await;
-        // Names are no secrets: they are found, in the same pages.
+        // Names are no secrets: one that is in use is found, in the same pages.
         let name = Canary::of("a name", "that-may-be-seen");
+        a.arm("decided=hold");
+        let client = Client::clone(&a);
+        let by = made.clone();
+        let waiting = tokio::spawn(async move { client.get("/secrets/shop/dev/two-that-may-be-seen", &by).await });
+        a.met("decided").await;
         assert!(!look(&Search::of([&name]), &memory::of(a.pid)).is_empty());
+        a.go_on();
+        waiting.await.expect("it ends").is(200);
         assert_eq!(a.end().await.code, Some(0));
     }
 }

@@ -104,7 +104,7 @@ async fn canaries_are_found_nowhere(engine: Engine) {
     let given = provider.secrets().into_iter();
     canaries.extend(given.map(|text| Canary::of("a provider's secret", text)));
     assert!(
-        canaries.len() > 7 + 5,
+        canaries.len() > 8 + 5,
         "a grant, its client's secret, and the tokens of two refreshes"
     );
 

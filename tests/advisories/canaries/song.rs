@@ -14,7 +14,7 @@ use crate::support::client::{Answer, Client, Token};
 /// A canary for each place that a client can put one.
 pub fn canaries() -> Vec<Canary> {
     let names = [
-        "text", "bytes", "patched", "wrong", "header", "query", "path",
+        "text", "bytes", "patched", "wrong", "header", "query", "path", "key",
     ];
     let numbered = (1..).zip(names);
     numbered
@@ -77,10 +77,10 @@ pub async fn sing(
         answers.push((format!("the answer to {what}"), answer.bytes().to_vec()));
     };
     // Each value in the place of another type, of a name, and outside of any place.
-    let wrong = text("wrong");
+    let (wrong, key) = (text("wrong"), text("key"));
     for row in ROWS.iter().filter(|row| !row.body.is_empty()) {
         for body in [
-            json!({ wrong.as_str(): 1 }),
+            json!({ key.as_str(): 1 }),
             json!(wrong),
             json!([wrong]),
             json!({ "fields": wrong }),
@@ -100,9 +100,7 @@ pub async fn sing(
         ] {
             let path = row.path.replace("payments/prod", "shop/dev");
             // What names a key of the body may be repeated: the client has to find it.
-            let named = body
-                .as_object()
-                .is_some_and(|body| body.contains_key(&wrong));
+            let named = body.as_object().is_some_and(|body| body.contains_key(&key));
             let answer = server
                 .call(row.method(), &path)
                 .by(root)
