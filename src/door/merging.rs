@@ -36,7 +36,7 @@ pub struct Merger {
     proven: Proven,
     /// Requests when it was last looked.
     requests: u64,
-    /// What replaces segments, from the first of several merges to the last.
+    /// What replaces segments, from the first of several merges until it rests.
     keeper: Option<Writer>,
 }
 
@@ -75,10 +75,8 @@ impl Merger {
     /// The store does not answer.
     pub async fn merge(&mut self) -> Result<bool, Refusal> {
         let merged = self.try_merge().await;
-        if !matches!(merged, Ok(true))
-            && let Some(keeper) = self.keeper.take()
-        {
-            keeper.close().await;
+        if !matches!(merged, Ok(true)) {
+            self.rest().await;
         }
         let counted = &self.shared.metrics.merges;
         match merged {
@@ -95,6 +93,13 @@ impl Merger {
                 counted.failed.one();
                 Err(refusal)
             }
+        }
+    }
+
+    /// Lets go of its connection: there may be nothing to merge for long.
+    pub async fn rest(&mut self) {
+        if let Some(keeper) = self.keeper.take() {
+            keeper.close().await;
         }
     }
 

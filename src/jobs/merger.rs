@@ -25,7 +25,9 @@ pub(super) async fn run(door: Door, mut beat: Beat) {
         RECORDS
     });
     while beat.next().await {
-        if let Err(refusal) = merge(&mut merger, &beat).await {
+        let merged = merge(&mut merger, &beat).await;
+        merger.rest().await;
+        if let Err(refusal) = merged {
             tracing::warn!(code = refusal.code(), "segments were not merged");
         }
     }

@@ -1,5 +1,5 @@
-//! SQLite's write-ahead log, copied back into the database beside those who write. A commit that had to do it would take ten
-//! times as long, and everybody waits for a commit.
+//! SQLite's write-ahead log, copied back into the database beside those who write. A commit that has to do it takes long, and
+//! everybody waits for a commit.
 //!
 //! Invariant: what is copied was committed, and the log stays whole until all of it was copied and synced.
 

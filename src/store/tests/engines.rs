@@ -274,22 +274,20 @@ async fn the_write_ahead_log_is_copied_back_by_itself() {
         assert!((1_280..16_000).contains(&pages), "{pages} pages");
         copied >= 1_280
     };
-    for _ in 0..600 {
-        if copied().await {
-            assert_eq!(
-                snapshot.list_segment_places(STREAM, 20, 9).await.unwrap(),
-                [(20, 1)]
-            );
-            let large = SegmentRow {
-                sealed: vec![3; LARGE],
-                ..segment(21, 1)
-            };
-            assert!(store(&mut writer, &batch(21, &large)).await);
-            return;
+    let all = async {
+        while !copied().await {
+            tokio::time::sleep(LOOK_EVERY).await;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
-    panic!("nothing was copied in a minute");
+    };
+    let all = tokio::time::timeout(PATIENCE, all).await;
+    all.expect("it is copied");
+    let seen = snapshot.list_segment_places(STREAM, 20, 9).await.unwrap();
+    assert_eq!(seen, [(20, 1)]);
+    let large = SegmentRow {
+        sealed: vec![3; LARGE],
+        ..segment(21, 1)
+    };
+    assert!(store(&mut writer, &batch(21, &large)).await);
 }
 
 /// How the connection's next commit goes to the disk, asked anew each time.
