@@ -11,7 +11,7 @@ use super::facts::{Fact, KnownConnection, KnownSecret, KnownVersion};
 use super::sealing::{NewVersion, sealing};
 use super::{Cx, Owner, Place, documents};
 use crate::model::{
-    Changes, Cluster, Connection, DocumentKind, DocumentRow, Environment, KeyRow, Principal,
+    Cluster, Connection, DocumentKind, DocumentRow, Environment, KeyRow, MaybeChanges, Principal,
     Project, Receipt, Ref, Refusal, Secret, Token, VersionId, VersionRow,
 };
 
@@ -22,7 +22,7 @@ pub struct Decision<R> {
     pub(super) version: Option<u64>,
     pub(super) digest: Option<[u8; 32]>,
     pub(super) metadata: Option<std::collections::BTreeMap<String, String>>,
-    pub(super) changes: Changes,
+    pub(super) changes: MaybeChanges,
     /// What will be known once the changes are true.
     pub(super) learned: Learned,
 }
@@ -48,7 +48,7 @@ impl<R> Decision<R> {
             version: None,
             digest: None,
             metadata: None,
-            changes: Changes::default(),
+            changes: MaybeChanges::default(),
             learned: Learned::default(),
         }
     }

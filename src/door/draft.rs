@@ -17,7 +17,7 @@ use super::operation::{Caller, Cx, Operation};
 use super::shared::Shared;
 use super::{Answer, Authorised, Door, REFS_MAX, Request, RequestId, View, authorise};
 use crate::fault;
-use crate::model::{Action, Changes, Patience, Refusal, Timestamp, TokenId};
+use crate::model::{Action, MaybeChanges, Patience, Refusal, Timestamp, TokenId};
 use crate::store::Writer;
 
 /// What a record says, before it has a place in the log.
@@ -43,9 +43,9 @@ pub(super) struct DraftRecord {
 /// See the module.
 #[derive(Clone, Debug)]
 pub(super) struct Draft {
-    pub(super) record: DraftRecord,
+    pub(super) record: Box<DraftRecord>,
     pub(super) relied: Relied,
-    pub(super) changes: Changes,
+    pub(super) changes: MaybeChanges,
     pub(super) learned: Learned,
 }
 
@@ -162,8 +162,8 @@ impl DraftRecord {
         action: Action,
         time: Timestamp,
         resource: String,
-    ) -> Self {
-        Self {
+    ) -> Box<Self> {
+        Box::new(Self {
             id: request.id,
             time,
             principal: None,
@@ -179,7 +179,7 @@ impl DraftRecord {
             code: "ok",
             metadata: request.metadata.clone(),
             digest: None,
-        }
+        })
     }
 }
 
@@ -197,7 +197,7 @@ fn within_refs<R>(
 }
 
 pub(super) fn finish<R>(
-    mut record: DraftRecord,
+    mut record: Box<DraftRecord>,
     relied: Relied,
     decision: Result<super::Decision<R>, Refusal>,
 ) -> Decided<R> {
@@ -235,7 +235,7 @@ pub(super) fn finish<R>(
                 Draft {
                     record,
                     relied,
-                    changes: Changes::default(),
+                    changes: MaybeChanges::default(),
                     learned: Learned::default(),
                 },
                 Err(refusal),

@@ -20,8 +20,9 @@ use crate::clock::Clock;
 use crate::crypto::{Keyring, PlainToken, RootKey, TokenKind};
 use crate::entropy::Entropy;
 use crate::model::{
-    Action, BootId, Changes, Cluster, ClusterId, KeyKind, KeyRow, Name, Principal, PrincipalId,
-    PrincipalKind, Ref, Resource, Scope, StreamEntry, StreamId, StreamRow, Token, Ttl, WorldRow,
+    Action, BootId, Cluster, ClusterId, KeyKind, KeyRow, MaybeChanges, Name, Principal,
+    PrincipalId, PrincipalKind, Ref, Resource, Scope, StreamEntry, StreamId, StreamRow, Token, Ttl,
+    WorldRow,
 };
 use crate::store::{SCHEMA, Store};
 
@@ -95,7 +96,7 @@ pub async fn found(founding: Founding<'_>) -> Result<PlainToken, StartError> {
             0,
             ("streams", Action::Audit, Resource::STREAMS),
             None,
-            Changes::default(),
+            MaybeChanges::default(),
         ),
         draft(
             &cx,
@@ -225,14 +226,14 @@ fn draft(
     counter: u64,
     (part, action, resource): (&'static str, Action, Resource<'_>),
     digest: Option<[u8; 32]>,
-    changes: Changes,
+    changes: MaybeChanges,
 ) -> Draft {
     let id = RequestId {
         boot: boot.uuid().as_u64_pair().0,
         counter,
     };
     Draft {
-        record: DraftRecord {
+        record: Box::new(DraftRecord {
             id,
             time: cx.now,
             principal: Some(format!("system/{part}").into()),
@@ -248,7 +249,7 @@ fn draft(
             code: "ok",
             metadata: None,
             digest,
-        },
+        }),
         relied: Relied {
             point: Point {
                 generation: 0,

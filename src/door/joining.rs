@@ -106,8 +106,8 @@ fn claim_record(
     now: Timestamp,
     heads: &[super::Head],
     digest: Option<[u8; 32]>,
-) -> DraftRecord {
-    DraftRecord {
+) -> Box<DraftRecord> {
+    Box::new(DraftRecord {
         id: shared.request_id(),
         time: now,
         principal: Some(coffer_audit_log::anchor::ANCHOR_PRINCIPAL.into()),
@@ -123,5 +123,5 @@ fn claim_record(
         code: "ok",
         metadata: Some(anchors(heads)),
         digest,
-    }
+    })
 }

@@ -23,6 +23,10 @@ const KIB: usize = 1 << 10;
 pub(super) struct ReadBody(Zeroizing<Vec<u8>>);
 
 impl ReadBody {
+    pub(super) fn none() -> Self {
+        Self(Zeroizing::default())
+    }
+
     /// The body as it came.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.0
@@ -48,7 +52,7 @@ pub(super) async fn read(
     share: &Share,
 ) -> Result<ReadBody, Fault> {
     if body.is_end_stream() {
-        return Ok(ReadBody(Zeroizing::default()));
+        return Ok(ReadBody::none());
     }
     let announced = body.size_hint().lower();
     if limit == 0 || announced > limit as u64 {

@@ -90,13 +90,20 @@ impl Head {
         body: RequestBody,
         share: &Share,
     ) -> Result<ReadBody, Fault> {
-        if O::BODY_BYTES_MAX > 0 && !body.is_end_stream() {
-            let resource =
-                O::aims_at(self.captured()).map_err(|refusal| self.turned_away(refusal))?;
-            Box::pin(self.door.admit::<O>(request, &resource)).await?;
+        if body.is_end_stream() {
+            return Ok(ReadBody::none());
         }
-        let body = body::read(body, &self.parts.headers, O::BODY_BYTES_MAX, share).await;
-        body.map_err(|fault| self.turned_away(fault))
+        // Boxed: what most requests do not need must not make their futures large.
+        Box::pin(async {
+            if O::BODY_BYTES_MAX > 0 {
+                let resource = O::aims_at(self.captured());
+                let resource = resource.map_err(|refusal| self.turned_away(refusal))?;
+                self.door.admit::<O>(request, &resource).await?;
+            }
+            let body = body::read(body, &self.parts.headers, O::BODY_BYTES_MAX, share).await;
+            body.map_err(|fault| self.turned_away(fault))
+        })
+        .await
     }
 }
 

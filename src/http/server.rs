@@ -161,6 +161,9 @@ async fn http1_connection(
     let mut http = http1::Builder::new();
     // Without a timer of hyper's: `activity` bounds both a head and an idle connection.
     http.header_read_timeout(None)
+        // What has begun ends also when the client hangs up (`finish`). To hear of that earlier, hyper would read on into
+        // a new buffer while the last head is in use.
+        .half_close(true)
         .max_headers(HEADERS_MAX)
         .max_header_size(HEADER_BYTES_MAX)
         .max_buf_size(4 * HEADER_BYTES_MAX);

@@ -3,6 +3,8 @@
 //!
 //! Invariant: a row in here is sealed already; nothing in here can be read without a key.
 
+use std::ops::{Deref, DerefMut};
+
 use super::{DocumentKind, DocumentRow, KeyRow, Ref, StreamRow, VersionId, VersionRow};
 
 /// The changes of one decision; empty for a read.
@@ -26,6 +28,42 @@ pub struct Changes {
     pub stream: Option<Box<StreamRow>>,
     /// The refs touched.
     pub touched: Vec<Ref>,
+}
+
+/// Changes that mostly are none: what a read carries of them is one word.
+#[derive(Clone, Default, Debug)]
+pub struct MaybeChanges(Option<Box<Changes>>);
+
+static NONE: Changes = Changes {
+    documents: Vec::new(),
+    dead_documents: Vec::new(),
+    versions: Vec::new(),
+    dead_versions: Vec::new(),
+    keys: Vec::new(),
+    dead_keys: Vec::new(),
+    dead_terms: Vec::new(),
+    stream: None,
+    touched: Vec::new(),
+};
+
+impl Deref for MaybeChanges {
+    type Target = Changes;
+
+    fn deref(&self) -> &Changes {
+        self.0.as_deref().unwrap_or(&NONE)
+    }
+}
+
+impl DerefMut for MaybeChanges {
+    fn deref_mut(&mut self) -> &mut Changes {
+        self.0.get_or_insert_default()
+    }
+}
+
+impl From<Changes> for MaybeChanges {
+    fn from(changes: Changes) -> Self {
+        Self(Some(Box::new(changes)))
+    }
 }
 
 impl Changes {

@@ -30,7 +30,7 @@ mod token_url;
 mod values;
 
 pub use action::{Action, Actions};
-pub use changes::Changes;
+pub use changes::{Changes, MaybeChanges};
 pub use connection::{Connection, ProviderClient, Reason, SealedRow, Standing, TokenSet};
 pub use exchange::{ClientAuth, Exchange, LifetimeSource, RefusedClass, TokenAnswer};
 pub use grant::{Grant, Verdict};

@@ -8,7 +8,7 @@ use crate::door::decision::Learned;
 use crate::door::draft::{Draft, DraftRecord};
 use crate::door::history::Relied;
 use crate::fault;
-use crate::model::{Action, Changes, Ref, Resource, WorldRow};
+use crate::model::{Action, MaybeChanges, Ref, Resource, WorldRow};
 use crate::store::{NoteRow, Stamp};
 
 /// The most notes that are followed at once; beyond them the cache is dropped.
@@ -133,7 +133,7 @@ pub(in crate::door) fn matter<const N: usize>(
         .map(|(name, value)| (name.to_owned(), value.to_string()))
         .collect();
     Draft {
-        record: DraftRecord {
+        record: Box::new(DraftRecord {
             id: shared.request_id(),
             time: shared.now(),
             principal: Some("system/ledger".into()),
@@ -149,13 +149,13 @@ pub(in crate::door) fn matter<const N: usize>(
             code,
             metadata: Some(facts),
             digest: None,
-        },
+        }),
         relied: Relied {
             point: shared.history.point(),
             refs: Vec::new(),
             ahead: Vec::new(),
         },
-        changes: Changes::default(),
+        changes: MaybeChanges::default(),
         learned: Learned::default(),
     }
 }
