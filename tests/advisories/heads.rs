@@ -101,3 +101,23 @@ async fn an_idle_connection_is_kept_and_a_slow_head_is_not() {
     let records = v.audit().await;
     records.last_is("list", "sys/tokens/self", "allowed");
 }
+
+both_engines! {
+    async fn who_has_asked_and_says_no_more_is_answered(v: TestVault) {
+        for done in [false, true] {
+            let mut raw = Raw::connect(&v).await;
+            let token = format!("authorization: Bearer {}\r\n", v.root.text);
+            let asked = "GET /api/v1/tokens/self HTTP/1.1\r\nhost: story\r\n";
+            let close = if done { "" } else { "connection: close\r\n" };
+            raw.send(format!("{asked}{close}{token}\r\n").as_bytes()).await;
+            if done {
+                raw.finish().await;
+            }
+            let answer = raw.answer().await.expect("an answer, and the end of the connection");
+            assert_eq!(answer.status, 200, "{}", answer.text);
+            assert!(answer.text.ends_with('}'), "{}", answer.text);
+        }
+        let records = v.audit().await;
+        assert_eq!(records.count("app/root", "list", "sys/tokens/self", "allowed"), 2);
+    }
+}
