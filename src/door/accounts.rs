@@ -19,16 +19,18 @@ pub(super) struct Accounts {
     resource: Finder<'static>,
 }
 
-impl Accounts {
+impl Default for Accounts {
     /// Of nothing yet.
-    pub(super) fn new() -> Self {
+    fn default() -> Self {
         Self {
             missing: BTreeMap::new(),
             said: BTreeMap::new(),
             resource: Finder::new(PRUNING_RESOURCE),
         }
     }
+}
 
+impl Accounts {
     /// Takes the next piece of a stream.
     pub(super) fn take(&mut self, stream: StreamId, piece: &Piece<'_>) {
         match piece {

@@ -10,13 +10,24 @@ use coffer_audit_log::{Frontier, open_note};
 use super::{Check, PAGE, is_full};
 use crate::door::accounts::Accounts;
 use crate::door::documents::{self, CLUSTER_ID, Within};
-use crate::door::segments::Opened;
+use crate::door::segments::{Opened, Piece};
 use crate::door::start::StartError;
 use crate::door::words::Spoken;
 use crate::model::{Cluster, DocumentKind, SegmentRow, StreamEntry, StreamId, StreamRow};
 
 /// Words by the change, the segment and the place in it that spoke them.
 type OrderedWords = BTreeMap<(u64, StreamId, u64, usize), Spoken>;
+
+/// What is gathered on the way through all segments.
+#[derive(Default)]
+struct Gathered {
+    words: OrderedWords,
+    accounts: Accounts,
+    /// The changes that validated records, in no order.
+    changes: Vec<u64>,
+    /// Changes up to this one may have had records that were pruned.
+    pruned: u64,
+}
 
 /// A stream on the way through its segments.
 struct Walk {
@@ -50,8 +61,8 @@ impl Check<'_> {
         };
         let mut walks: BTreeMap<StreamId, Walk> = rows.into_iter().map(walk).collect();
         // Each change is one commit, of one stream: its words are in order of the change, whoever spoke them.
-        let mut words = OrderedWords::new();
-        let mut accounts = Accounts::new();
+        let mut gathered = Gathered::default();
+        let mut whole = true;
         let mut after = None;
         loop {
             let segments = self.reader.list_whole_segments(after, PAGE).await?;
@@ -60,18 +71,22 @@ impl Check<'_> {
             let full = is_full(&segments);
             for segment in segments {
                 let walk = walks.get_mut(&segment.stream);
-                self.segment(walk, &segment, &mut words, &mut accounts);
+                whole &= walk.is_some();
+                self.segment(walk, &segment, &mut gathered);
             }
             if !full {
                 break;
             }
         }
-        self.changes(&walks, &words);
-        for walk in walks.into_values() {
-            self.pruned(&walk, &accounts);
-            self.head(walk);
+        self.changes(&walks, &gathered.words);
+        for walk in walks.values() {
+            self.pruned(walk, &gathered.accounts);
+            whole &= self.head(walk);
         }
-        let last_words = words.into_values();
+        if whole {
+            self.recorded(gathered.changes, gathered.pruned);
+        }
+        let last_words = gathered.words.into_values();
         self.words = last_words
             .map(|(subject, id, digest)| ((subject, id), digest))
             .collect();
@@ -109,13 +124,7 @@ impl Check<'_> {
     }
 
     /// One segment, at its place in its stream or out of it.
-    fn segment(
-        &mut self,
-        walk: Option<&mut Walk>,
-        row: &SegmentRow,
-        words: &mut OrderedWords,
-        accounts: &mut Accounts,
-    ) {
+    fn segment(&mut self, walk: Option<&mut Walk>, row: &SegmentRow, gathered: &mut Gathered) {
         let (first, stream) = (row.first, row.stream);
         let Some(walk) = walk else {
             let line = format!("segment {first} of stream {stream}: there is no such stream");
@@ -141,9 +150,10 @@ impl Check<'_> {
                 "segment {first} of stream {stream}: it does not open there"
             ));
         };
-        let was_whole = walk.whole;
+        let (was_whole, mut has_gaps) = (walk.whole, false);
         for piece in opened.pieces() {
-            accounts.take(stream, &piece);
+            has_gaps |= matches!(piece, Piece::Gap(_));
+            gathered.accounts.take(stream, &piece);
             walk.whole = walk.whole && piece.grow(&mut walk.tree);
         }
         if was_whole && !walk.whole {
@@ -161,9 +171,14 @@ impl Check<'_> {
                 "segment {first} of stream {stream}: an earlier change validated it than what lies before"
             ));
         }
+        gathered.changes.extend(opened.changes());
+        gathered.changes.dedup();
+        if has_gaps {
+            gathered.pruned = gathered.pruned.max(walk.change);
+        }
         for (at, word) in opened.words().enumerate() {
             let Some(word) = word else { continue };
-            words.insert(
+            gathered.words.insert(
                 (word.seq, stream, first, at),
                 (word.subject, word.id, word.digest),
             );
@@ -200,7 +215,28 @@ impl Check<'_> {
         }
     }
 
-    fn head(&mut self, walk: Walk) {
+    /// Each change has a record, which is of the same commit, and the world stands at the last one: else it tells of
+    /// changes that were never made here. That of a stream whose records are not all there, nobody can say.
+    fn recorded(&mut self, mut changes: Vec<u64>, pruned: u64) {
+        changes.sort_unstable();
+        changes.dedup();
+        let newest = changes.last().copied().unwrap_or(0);
+        if let Some(seq) = self.world_seq.filter(|seq| *seq > newest) {
+            self.say(format!(
+                "world: it stands at change {seq}, and no record is of one after {newest}"
+            ));
+        }
+        let unsaid = changes.windows(2).find_map(|pair| {
+            let next = pair[0].max(pruned) + 1;
+            (next < pair[1]).then_some(next)
+        });
+        if let Some(seq) = unsaid {
+            self.say(format!("change {seq}: no record tells of it"));
+        }
+    }
+
+    /// Whether a stream is whole, and its records lead to its signed head.
+    fn head(&mut self, walk: &Walk) -> bool {
         let Walk {
             row, tree, whole, ..
         } = walk;
@@ -211,11 +247,12 @@ impl Check<'_> {
         });
         let stands = row.size == tree.size() && row.frontier == tree.to_bytes();
         // A segment that is missing has been named already.
-        if whole && !(under_head && stands) {
+        if *whole && !(under_head && stands) {
             self.say(format!(
                 "stream {}: its records do not lead to its signed head",
                 row.id
             ));
         }
+        *whole && under_head && stands
     }
 }

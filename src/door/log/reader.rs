@@ -76,7 +76,7 @@ impl LogReader {
             BundleWriter::begin(&shared.verifier, count, out).map_err(|_| Refusal::Tampered)?;
         let bundle = Bundling {
             writer,
-            accounts: Accounts::new(),
+            accounts: Accounts::default(),
             ended: Vec::new(),
         };
         Ok(Self::new(shared, heads, Some(bundle)))
