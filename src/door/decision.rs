@@ -11,8 +11,8 @@ use super::facts::{Fact, KnownConnection, KnownSecret, KnownVersion};
 use super::sealing::{NewVersion, sealing};
 use super::{Cx, Owner, Place, documents};
 use crate::model::{
-    Cluster, Connection, DocumentKind, DocumentRow, Environment, KeyRow, MaybeChanges, Principal,
-    Project, Receipt, Ref, Refusal, Secret, Token, VersionId, VersionRow,
+    Cluster, Connection, DataKeyRow, DocumentKind, DocumentRow, Environment, KeyRow, MaybeChanges,
+    Principal, Project, Receipt, Ref, Refusal, Secret, Token, VersionId, VersionRow,
 };
 
 /// What an operation gives back when it does not refuse.
@@ -206,7 +206,14 @@ impl<R> Decision<R> {
         self.drop_versions(connection.rows().map(|row| row.id))
     }
 
-    /// Puts a version's row again, under another wrapping.
+    /// Puts a version's data key, wrapped otherwise.
+    #[must_use]
+    pub fn put_data_key(mut self, row: DataKeyRow) -> Self {
+        self.changes.data_keys.push(row);
+        self
+    }
+
+    /// Puts a version's row.
     #[must_use]
     pub fn put_version(mut self, row: VersionRow) -> Self {
         self.changes.versions.push(row);

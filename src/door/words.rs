@@ -63,6 +63,10 @@ pub(super) fn of(changes: &Changes) -> impl Iterator<Item = Spoken> {
         .versions
         .iter()
         .map(|row| (Subject::Version, *row.id.as_bytes(), digest(&row.wrapped)));
+    let wrapped = changes
+        .data_keys
+        .iter()
+        .map(|row| (Subject::Version, *row.id.as_bytes(), digest(&row.wrapped)));
     let dead = changes
         .dead_versions
         .iter()
@@ -77,6 +81,7 @@ pub(super) fn of(changes: &Changes) -> impl Iterator<Item = Spoken> {
     });
     put.chain(gone)
         .chain(versions)
+        .chain(wrapped)
         .chain(dead)
         .chain(keys)
         .chain(destroyed)

@@ -5,7 +5,7 @@
 
 use std::ops::{Deref, DerefMut};
 
-use super::{DocumentKind, DocumentRow, KeyRow, Ref, StreamRow, VersionId, VersionRow};
+use super::{DataKeyRow, DocumentKind, DocumentRow, KeyRow, Ref, StreamRow, VersionId, VersionRow};
 
 /// The changes of one decision; empty for a read.
 #[derive(Clone, Default, Debug)]
@@ -16,6 +16,8 @@ pub struct Changes {
     pub dead_documents: Vec<(DocumentKind, [u8; 16])>,
     /// Versions to put.
     pub versions: Vec<VersionRow>,
+    /// Data keys that are wrapped otherwise, of versions that are there; nothing else of these changes.
+    pub data_keys: Vec<DataKeyRow>,
     /// Versions to take away, and with them their data keys.
     pub dead_versions: Vec<VersionId>,
     /// Keys to put.
@@ -38,6 +40,7 @@ static NONE: Changes = Changes {
     documents: Vec::new(),
     dead_documents: Vec::new(),
     versions: Vec::new(),
+    data_keys: Vec::new(),
     dead_versions: Vec::new(),
     keys: Vec::new(),
     dead_keys: Vec::new(),
@@ -72,6 +75,7 @@ impl Changes {
         self.documents.is_empty()
             && self.dead_documents.is_empty()
             && self.versions.is_empty()
+            && self.data_keys.is_empty()
             && self.dead_versions.is_empty()
             && self.keys.is_empty()
             && self.dead_keys.is_empty()
@@ -93,6 +97,12 @@ impl Changes {
             !later.versions.iter().any(|newer| newer.id == row.id)
                 && !later.dead_versions.contains(&row.id)
         });
+        let is_wrapped_later = |id: VersionId| {
+            let put = later.versions.iter().any(|newer| newer.id == id);
+            put || later.data_keys.iter().any(|newer| newer.id == id)
+        };
+        self.data_keys
+            .retain(|row| !is_wrapped_later(row.id) && !later.dead_versions.contains(&row.id));
         self.keys.retain(|row| {
             !later.dead_keys.contains(&row.environment)
                 && !later.dead_terms.contains(&(row.environment, row.term))
@@ -100,6 +110,7 @@ impl Changes {
         self.documents.extend_from_slice(&later.documents);
         self.dead_documents.extend_from_slice(&later.dead_documents);
         self.versions.extend_from_slice(&later.versions);
+        self.data_keys.extend_from_slice(&later.data_keys);
         self.dead_versions.extend_from_slice(&later.dead_versions);
         self.keys.extend_from_slice(&later.keys);
         self.dead_keys.extend_from_slice(&later.dead_keys);

@@ -51,8 +51,8 @@ pub use refusal::{Patience, Refusal, TokenProblem};
 pub use resource::Resource;
 pub use rotation::{Alphabet, RotationPolicy};
 pub use rows::{
-    DocumentKind, DocumentRow, KeyKind, KeyRow, SeenSegment, SegmentRow, StreamRow, SummaryRow,
-    VersionRow, WorldRow,
+    DataKeyRow, DocumentKind, DocumentRow, KeyKind, KeyRow, SeenSegment, SegmentRow, StreamRow,
+    SummaryRow, VersionRow, WorldRow,
 };
 pub use scope::{Scope, ScopeError};
 pub use secret::{Secret, State, VersionEntry};

@@ -100,6 +100,19 @@ pub struct VersionRow {
     pub sealed: Vec<u8>,
 }
 
+/// A version's data key alone, as it is wrapped.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DataKeyRow {
+    /// The version's id.
+    pub id: VersionId,
+    /// The secret or the connection that the version belongs to.
+    pub secret: SecretId,
+    /// The term of the key that wraps it.
+    pub term: u32,
+    /// The data key, wrapped.
+    pub wrapped: Vec<u8>,
+}
+
 /// What a wrapped key is for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 #[repr(u8)]

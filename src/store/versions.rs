@@ -3,7 +3,7 @@
 //!
 //! Invariant: every find says at which change it stood, from the same statement.
 
-use crate::model::{EnvironmentId, SecretId, VersionId, VersionRow};
+use crate::model::{DataKeyRow, EnvironmentId, SecretId, VersionId, VersionRow};
 
 use super::connection::{fixed, natural, on, rows};
 use super::many::{Many, all_put, run_many};
@@ -45,6 +45,16 @@ pub(super) const LIST_BEFORE_TERM: &str = "
         SELECT id FROM version
         WHERE environment = $1 AND term < $2 AND (term, id) > ($3, $4)
         ORDER BY term, id LIMIT $5 + 0
+    ) page ON TRUE LEFT JOIN version v ON v.id = page.id
+    WHERE w.id = 1
+    ORDER BY v.term, v.id";
+
+pub(super) const LIST_DATA_KEYS_BEFORE_TERM: &str = "
+    SELECT w.seq, w.mark, v.id, v.secret, v.term, v.wrapped
+    FROM world w LEFT JOIN (
+        SELECT id FROM version
+        WHERE environment = $1 AND term < $2
+        ORDER BY term, id LIMIT $3 + 0
     ) page ON TRUE LEFT JOIN version v ON v.id = page.id
     WHERE w.id = 1
     ORDER BY v.term, v.id";
@@ -96,6 +106,44 @@ impl Connection {
         )?)
     }
 
+    /// The first data keys of an environment that are wrapped under a term below `term`, by their terms and versions' ids.
+    pub async fn list_data_keys_before_term(
+        &mut self,
+        environment: EnvironmentId,
+        term: u32,
+        limit: u32,
+    ) -> Result<Seen<Vec<DataKeyRow>>, StoreError> {
+        type Columns = (
+            i64,
+            Vec<u8>,
+            Option<Vec<u8>>,
+            Option<Vec<u8>>,
+            Option<i64>,
+            Option<Vec<u8>>,
+        );
+        let rows = rows!(
+            self,
+            Columns,
+            LIST_DATA_KEYS_BEFORE_TERM,
+            &environment.as_bytes()[..],
+            i64::from(term),
+            i64::from(limit)
+        )?;
+        Seen::of(rows, |(seq, mark, id, secret, term, wrapped)| {
+            let row = match (id, secret, term, wrapped) {
+                (None, ..) => None,
+                (Some(id), Some(secret), Some(term), Some(wrapped)) => Some(DataKeyRow {
+                    id: VersionId::from_bytes(fixed(id, TABLE)?),
+                    secret: SecretId::from_bytes(fixed(secret, TABLE)?),
+                    term: natural(term, TABLE)?,
+                    wrapped,
+                }),
+                _ => return Err(StoreError::Damaged(TABLE)),
+            };
+            Ok((stamp(seq, mark)?, row))
+        })
+    }
+
     /// How many versions of an environment each term wraps, by term.
     pub async fn count_versions_by_term(
         &mut self,
@@ -131,6 +179,22 @@ impl Connection {
         Ok(())
     }
 
+    pub(super) async fn update_data_keys(
+        &mut self,
+        data_keys: &[DataKeyRow],
+    ) -> Result<(), StoreError> {
+        let changed = run_many!(
+            self,
+            UPDATE_DATA_KEYS,
+            data_keys,
+            |row| &row.id.as_bytes()[..],
+            i64::from(row.term),
+            &row.wrapped[..]
+        );
+        all_put(changed, data_keys)?;
+        Ok(())
+    }
+
     pub(super) async fn delete_versions(
         &mut self,
         versions: &[VersionId],
@@ -146,6 +210,14 @@ pub(super) const INSERT: Many = Many {
  between: ", ",
     after: " ON CONFLICT (id) DO UPDATE SET environment = excluded.environment, secret = excluded.secret,
         term = excluded.term, wrapped = excluded.wrapped, sealed = excluded.sealed",
+};
+
+// Both call what `VALUES` gives so.
+pub(super) const UPDATE_DATA_KEYS: Many = Many {
+    before: "UPDATE version SET term = n.column2, wrapped = n.column3 FROM (VALUES ",
+    row: "(?, ?, ?)",
+    between: ", ",
+    after: ") n WHERE version.id = n.column1",
 };
 
 pub(super) const DELETE: Many = Many {

@@ -203,6 +203,7 @@ impl Writer {
         connection.delete_terms(&changes.dead_terms).await?;
         connection.insert_documents(&changes.documents).await?;
         connection.insert_versions(&changes.versions).await?;
+        connection.update_data_keys(&changes.data_keys).await?;
         connection.insert_keys(&changes.keys).await?;
         if let Some(stream) = &changes.stream {
             connection.insert_stream(stream).await?;

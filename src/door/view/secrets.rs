@@ -10,8 +10,8 @@ use crate::door::Place;
 use crate::door::facts::{self, KnownSecret, Living, known_version};
 use crate::fault;
 use crate::model::{
-    DocumentKind, DocumentRow, Fields, Ref, Refusal, SealedRow, Secret, SecretId, SecretPath,
-    State, VersionEntry, VersionId, VersionRow,
+    DataKeyRow, DocumentKind, DocumentRow, Fields, Ref, Refusal, SealedRow, Secret, SecretId,
+    SecretPath, State, VersionEntry, VersionId, VersionRow,
 };
 use crate::store::Seen;
 
@@ -194,6 +194,28 @@ impl View {
         fault::pause("versions listed").await;
         self.note_ahead(&found.at);
         // A connection that is removed meanwhile takes its rows with it, and its document is not found by its id then.
+        self.relied().refs.push((Ref::listing(id), found.at.seq));
+        Ok(found.value)
+    }
+
+    /// The first data keys of an environment that are wrapped under a term before `term`, at most `limit`.
+    /// The caller relies on each one's secret by finding it.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(crate) async fn list_data_keys_before_term(
+        &self,
+        place: &Place,
+        term: u32,
+        limit: u32,
+    ) -> Result<Vec<DataKeyRow>, Refusal> {
+        let id = place.environment.id;
+        let found = self
+            .read(async |connection| connection.list_data_keys_before_term(id, term, limit).await)
+            .await?;
+        fault::pause("versions listed").await;
+        self.note_ahead(&found.at);
+        // As above.
         self.relied().refs.push((Ref::listing(id), found.at.seq));
         Ok(found.value)
     }

@@ -3,10 +3,17 @@
 //!
 //! Invariant: from its beginning to its end, no data key that is older than it is wrapped under its term or a later one.
 
-use super::rewrap::{old_versions, owners};
+use super::rewrap::{MOVED_MAX, owners};
 use super::{Census, new_key, with_new_term};
 use crate::door::{Cx, Decision, Operation, Place, View, reseal_row};
-use crate::model::{Action, Environment, EnvironmentName, Refusal, Resource};
+use crate::model::{Action, Environment, EnvironmentName, Refusal, Resource, VersionRow};
+
+/// Sealed bytes that one decision loads, about; the next begins behind them.
+const LOADED_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Versions loaded at first, so that the bound above is not passed by much.
+const LOADED_ROWS: usize = 20;
+/// What the largest of them has at most for the rest to be loaded at once, in bytes: the rest is then seldom larger.
+const SMALL_BYTES_MAX: usize = 16 * 1024;
 
 /// `POST /keys/{p}/{e}/reencrypt`, one step of it: to be asked again until nothing is left.
 pub struct ReencryptKeys {
@@ -79,7 +86,7 @@ async fn go_on(
         let decision = Decision::new(reply).say("coffer.keys", "reencrypt");
         return decision.put_environment(cx, &environment);
     }
-    let mut owners = owners(view, place, &rows).await?;
+    let mut owners = owners(view, place, rows.iter().map(|row| row.secret)).await?;
     let mut reply = Reencrypted::default();
     let mut decision = Decision::new(()).say("coffer.keys", "reencrypt");
     for row in rows {
@@ -99,4 +106,31 @@ async fn go_on(
         decision = decision.put_owner(cx, place, owner)?;
     }
     Ok(decision.with(reply))
+}
+
+/// Versions under terms before this one, as many as one decision takes.
+async fn old_versions(view: &View, place: &Place, term: u32) -> Result<Vec<VersionRow>, Refusal> {
+    let mut rows: Vec<VersionRow> = Vec::new();
+    let (mut bytes, mut largest) = (0, usize::MAX);
+    while rows.len() < MOVED_MAX && bytes < LOADED_BYTES_MAX {
+        let after = rows.last().map(|row| (row.term, row.id));
+        let rest = MOVED_MAX - rows.len();
+        let wanted = if largest <= SMALL_BYTES_MAX {
+            rest
+        } else {
+            rest.min(LOADED_ROWS)
+        };
+        let page = view
+            .list_versions_before_term(place, term, after, wanted as u32)
+            .await?;
+        let last = page.len() < wanted;
+        let lengths = || page.iter().map(|row| row.sealed.len());
+        bytes += lengths().sum::<usize>();
+        largest = lengths().max().unwrap_or(0);
+        rows.extend(page);
+        if last {
+            break;
+        }
+    }
+    Ok(rows)
 }

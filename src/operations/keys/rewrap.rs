@@ -1,4 +1,5 @@
-//! Old versions moved to the newest term of their environment's key: wrapped data keys are wrapped anew, no value is touched.
+//! Old versions moved to the newest term of their environment's key: their data keys are wrapped anew, no value is touched,
+//! nor read.
 //!
 //! Invariant: a version leaves its term only into the newest one, or because its document no longer lists it.
 
@@ -8,18 +9,12 @@ use super::Census;
 use crate::crypto::VersionContext;
 use crate::door::{Cx, Decision, Operation, Owner, Place, View};
 use crate::model::{
-    Action, EnvironmentName, Ref, Refusal, Resource, SecretId, VersionId, VersionRow,
+    Action, DataKeyRow, EnvironmentName, Ref, Refusal, Resource, SecretId, VersionId,
 };
 
 /// Versions that one decision moves: whoever reads meanwhile waits for the commit of so many. With a ref each, they are
 /// well below the thousand of a decision.
-const MOVED_MAX: usize = 100;
-/// Sealed bytes that one decision loads, about; the next begins behind them.
-const LOADED_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// Versions loaded at first, so that the bound above is not passed by much.
-const LOADED_ROWS: usize = 20;
-/// What the largest of them has at most for the rest to be loaded at once, in bytes: the rest is then seldom larger.
-const SMALL_BYTES_MAX: usize = 16 * 1024;
+pub(super) const MOVED_MAX: usize = 100;
 
 /// `POST /keys/{p}/{e}/rewrap`, one step of it: to be asked again until nothing is left.
 pub struct RewrapKeys {
@@ -52,7 +47,9 @@ impl Operation for RewrapKeys {
             let sentence = "versions are being encrypted anew, which moves them as well: go on with `coffer key reencrypt`";
             return Err(Refusal::Conflict("reencrypting", sentence.to_owned()));
         }
-        let rows = old_versions(view, &place, place.environment.term).await?;
+        let rows =
+            view.list_data_keys_before_term(&place, place.environment.term, MOVED_MAX as u32);
+        let rows = rows.await?;
         if rows.is_empty() {
             let counts = view.count_versions_by_term(&place).await?;
             let census = Census::of(&self.place, place.terms(), &place.environment, &counts);
@@ -63,7 +60,7 @@ impl Operation for RewrapKeys {
                 census,
             }));
         }
-        let owners = owners(view, &place, &rows).await?;
+        let owners = owners(view, &place, rows.iter().map(|row| row.secret)).await?;
         let mut steps = Vec::with_capacity(rows.len());
         for row in rows {
             let owner = owners.get(&row.secret).ok_or(Refusal::Tampered)?;
@@ -93,12 +90,12 @@ impl Operation for RewrapKeys {
 
 /// What becomes of one version.
 enum Step {
-    Move(VersionRow),
+    Move(DataKeyRow),
     Drop(VersionId),
 }
 
 impl Step {
-    fn of(cx: &Cx<'_>, place: &Place, owner: &Owner, row: VersionRow) -> Result<Self, Refusal> {
+    fn of(cx: &Cx<'_>, place: &Place, owner: &Owner, row: DataKeyRow) -> Result<Self, Refusal> {
         let Some(named) = owner.names(row.id) else {
             return Ok(Self::Drop(row.id));
         };
@@ -113,7 +110,7 @@ impl Step {
         let wrapped = new
             .rewrap(cx.entropy, old, &context, &row.wrapped)
             .map_err(|_| Refusal::Tampered)?;
-        Ok(Self::Move(VersionRow {
+        Ok(Self::Move(DataKeyRow {
             term: new.term(),
             wrapped,
             ..row
@@ -122,41 +119,10 @@ impl Step {
 
     fn take<R>(self, decision: Decision<R>) -> Decision<R> {
         match self {
-            Self::Move(row) => decision.put_version(row),
+            Self::Move(row) => decision.put_data_key(row),
             Self::Drop(id) => decision.drop_versions([id]),
         }
     }
-}
-
-/// Versions under terms before this one, as many as one decision takes.
-pub(super) async fn old_versions(
-    view: &View,
-    place: &Place,
-    term: u32,
-) -> Result<Vec<VersionRow>, Refusal> {
-    let mut rows: Vec<VersionRow> = Vec::new();
-    let (mut bytes, mut largest) = (0, usize::MAX);
-    while rows.len() < MOVED_MAX && bytes < LOADED_BYTES_MAX {
-        let after = rows.last().map(|row| (row.term, row.id));
-        let rest = MOVED_MAX - rows.len();
-        let wanted = if largest <= SMALL_BYTES_MAX {
-            rest
-        } else {
-            rest.min(LOADED_ROWS)
-        };
-        let page = view
-            .list_versions_before_term(place, term, after, wanted as u32)
-            .await?;
-        let last = page.len() < wanted;
-        let lengths = || page.iter().map(|row| row.sealed.len());
-        bytes += lengths().sum::<usize>();
-        largest = lengths().max().unwrap_or(0);
-        rows.extend(page);
-        if last {
-            break;
-        }
-    }
-    Ok(rows)
 }
 
 /// The secrets and connections these versions belong to: each is a ref of the decision.
@@ -164,9 +130,9 @@ pub(super) async fn old_versions(
 pub(super) async fn owners(
     view: &View,
     place: &Place,
-    rows: &[VersionRow],
+    owners: impl Iterator<Item = SecretId>,
 ) -> Result<HashMap<SecretId, Owner>, Refusal> {
-    let ids: BTreeSet<SecretId> = rows.iter().map(|row| row.secret).collect();
+    let ids: BTreeSet<SecretId> = owners.collect();
     let ids: Vec<SecretId> = ids.into_iter().collect();
     let found = view.find_owners(place, &ids).await?;
     let owners: HashMap<SecretId, Owner> = found
