@@ -61,6 +61,25 @@ on_both! {
         failed_at(engine, "after commit", 200).await;
     }
 
+    /// The claim tells that the commit had happened, and then the store is lost once more: what it told still holds.
+    async fn a_commit_that_a_claim_has_told_of_is_not_made_again(engine: Engine) {
+        let (cluster, a) = Cluster::with_one(engine).await;
+        cluster.set(&a, SECRET, "0").await;
+        for (point, version) in [("commit reported failed", 2), ("in commit", 3)] {
+            a.arm(&format!("{point}=fail,after claim=fail"));
+            let body = json!({ "fields": { "v": version.to_string() } });
+            let path = format!("{PATH}?if_version={}", version - 1);
+            let written = a.put(&path, body, &cluster.root).await.is(200).json();
+            assert_eq!(written["version"], version, "{point}");
+            a.met("after claim").await;
+            assert_eq!(cluster.value(&a, SECRET).await, version.to_string());
+        }
+        let records = cluster.bundle(&a).await;
+        assert_eq!(records.count("app/root", "write", SECRET, "allowed"), 3);
+        assert_eq!(a.end().await.code, Some(0));
+        cluster.check().await;
+    }
+
     /// Every commit fails in its turn, stored and not stored, while many write and read.
     async fn commits_that_fail_under_load_lose_and_double_nothing(engine: Engine) {
         let (cluster, a) = Cluster::with_one(engine).await;

@@ -195,8 +195,9 @@ impl Cluster {
     /// Makes a project and an environment, as `project/environment`.
     pub async fn place(&self, node: &Node, place: &str) {
         let (project, environment) = place.split_once('/').expect("project/environment");
-        node.post("/projects", json!({ "name": project }), &self.root)
-            .await;
+        let made = node.post("/projects", json!({ "name": project }), &self.root);
+        let made = made.await;
+        assert!(matches!(made.status(), 201 | 409), "{}", made.text());
         let path = format!("/projects/{project}/environments");
         let made = node.post(&path, json!({ "name": environment }), &self.root);
         made.await.is(201);
@@ -260,7 +261,7 @@ impl Cluster {
     /// The same, unless the store does not answer.
     pub async fn try_bundle(&self, node: &Node) -> Option<Records> {
         let asked = async |path| {
-            let answer = node.get(path, &self.root).await;
+            let answer = node.get(path, &self.root).sent().await.ok()?;
             (answer.status() != 503).then(|| answer.is(200))
         };
         let key = asked("/audit/key").await?.json();

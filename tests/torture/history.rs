@@ -88,6 +88,7 @@ impl Ground {
                 }
             }
             Ok(412) => Done::Mismatch {
+                value,
                 expected: expected.expect("only a check does not match"),
             },
             // 503 may have happened, and so may what was not answered.

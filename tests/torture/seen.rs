@@ -17,8 +17,8 @@ pub enum Done {
         expected: Option<u64>,
         version: u64,
     },
-    /// The version was not the expected one.
-    Mismatch { expected: u64 },
+    /// The version was not the expected one, and this value was not written.
+    Mismatch { value: u64, expected: u64 },
     /// This value may have been written.
     Unknown { value: u64 },
     /// This was read; 0 when there was nothing.
@@ -89,6 +89,20 @@ impl Operation {
             Done::Mismatch { .. } | Done::Unknown { .. } => None,
         }
     }
+
+    /// Whether it is of the same version or value.
+    fn is_of(&self, other: &Self) -> bool {
+        let value = |operation: &Self| match operation.done {
+            Done::Written { value, .. }
+            | Done::Mismatch { value, .. }
+            | Done::Unknown { value }
+            | Done::Read { value, .. } => value,
+        };
+        let version = self
+            .version()
+            .filter(|version| other.version() == Some(*version));
+        version.is_some() || value(self) == value(other)
+    }
 }
 
 /// Of one secret.
@@ -130,7 +144,7 @@ fn wrong_of(mut operations: Vec<Operation>) -> Vec<String> {
                 let same = *seen.entry(version).or_insert(value) == value;
                 version >= floor && made && same
             }
-            Done::Mismatch { expected } => {
+            Done::Mismatch { expected, .. } => {
                 let passed_by = |other: &Operation| {
                     other.began < operation.ended
                         && match other.done {
@@ -144,7 +158,11 @@ fn wrong_of(mut operations: Vec<Operation>) -> Vec<String> {
             Done::Unknown { .. } => true,
         };
         if !holds {
-            wrong.push(format!("after version {floor}: {operation:?}"));
+            let others = operations.iter().filter(|other| other.is_of(operation));
+            let others: Vec<_> = others.collect();
+            wrong.push(format!(
+                "after version {floor}: {operation:?}, and {others:#?}"
+            ));
         }
     }
     wrong
@@ -186,7 +204,7 @@ mod tests {
             secret: 0,
             began,
             ended,
-            done: Done::Mismatch { expected },
+            done: Done::Mismatch { value: 0, expected },
         }
     }
 

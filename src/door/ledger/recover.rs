@@ -7,7 +7,8 @@ use super::{Fenced, HOLD, Ledger, Locking, Next, RETRY_AFTER, Trouble, check_sch
 use crate::config::Durability;
 use crate::door::draft::Outcome;
 use crate::door::segments::Opened;
-use crate::model::StreamRow;
+use crate::fault::point;
+use crate::model::{StreamRow, WorldRow};
 use crate::store::{Connection, Stamp, StoreError, Writer};
 
 const RECORDS_GONE: &str = "the head of its audit stream stands and the records below it are gone: the database was altered";
@@ -98,7 +99,8 @@ impl Ledger {
         }
     }
 
-    /// One try: a new connection, the claim, the end of everything known.
+    /// One try: a new connection, the claim, the end of everything known. What an earlier claim told of the same batch
+    /// stands: the store may have been lost once more behind it.
     async fn recover(&mut self) -> Result<(), Fenced> {
         self.main = None;
         if let Locking::Waiting(waiting) = std::mem::replace(&mut self.locking, Locking::Idle(None))
@@ -114,7 +116,9 @@ impl Ledger {
             }
             Ok(Claimed::Lost) => {
                 self.shared.metrics.claims.lost.one();
-                self.told = Some(self.find_pending().await);
+                if self.told.is_none() {
+                    self.told = Some(self.find_pending().await);
+                }
                 Err(Fenced(
                     "its audit stream belongs to another server now; no two servers may use one node name",
                 ))
@@ -154,11 +158,11 @@ impl Ledger {
                 }
             }
             _ if row.head == self.head => {
-                self.told = Some(Outcome::Again);
+                self.told.get_or_insert(Outcome::Again);
                 self.mark_synced();
             }
             _ => match self.take_up(row, &mut writer).await {
-                Ok(true) => self.told = Some(Outcome::Again),
+                Ok(true) => drop(self.told.get_or_insert(Outcome::Again)),
                 Ok(false) => return Err(Fenced(ELSEWHERE)),
                 Err(error) => {
                     tracing::warn!(%error, "the store was lost again");
@@ -166,7 +170,7 @@ impl Ledger {
                 }
             },
         }
-        match writer.within().find_world().await {
+        match world_after_claim(&mut writer).await {
             Ok(Some(world)) => {
                 check_schema(&world)?;
                 self.shared.history.reset(
@@ -221,4 +225,9 @@ impl Ledger {
         let mut theirs = theirs.lines().skip(skipped);
         Some(ours.lines().all(|line| theirs.next() == Some(line)))
     }
+}
+
+async fn world_after_claim(writer: &mut Writer) -> Result<Option<WorldRow>, StoreError> {
+    point("after claim")?;
+    writer.within().find_world().await
 }
