@@ -13,7 +13,7 @@ use crate::model::Ref;
 use crate::store::Stamp;
 
 /// The most that the facts may weigh, in bytes.
-const CACHE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+const CACHE_BYTES_MAX: u64 = 48 * 1024 * 1024;
 /// Facts expected at once.
 const ENTRIES_EXPECTED: usize = 65_536;
 
