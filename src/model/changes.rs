@@ -63,12 +63,6 @@ impl DerefMut for MaybeChanges {
     }
 }
 
-impl From<Changes> for MaybeChanges {
-    fn from(changes: Changes) -> Self {
-        Self(Some(Box::new(changes)))
-    }
-}
-
 impl Changes {
     /// Whether nothing changes.
     pub const fn is_empty(&self) -> bool {

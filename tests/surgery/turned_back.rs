@@ -4,6 +4,7 @@
 //!
 //! Invariant: no row is the log's last word because an older change has the higher number.
 
+use coffer::door::Door;
 use coffer::operations::places::{CreateEnvironment, CreateProject};
 use coffer::store::Engine;
 
@@ -24,14 +25,7 @@ async fn postgres() {
 }
 
 async fn turned_back(engine: Engine) {
-    let ground = Ground::new(engine).await;
-    let root = ground.found().await;
-    let door = ground.open("one").await;
-    let name = "p".parse().expect("a name");
-    let made = run(&door, &root, CreateProject { name }).await;
-    made.expect("a project");
-    let made = run(&door, &root, CreateEnvironment { name: place("p/e") });
-    made.await.expect("an environment");
+    let (ground, root, door) = begun(engine).await;
     let (tables, before) = ground.look().await;
     for (path, value) in [("other", "any"), ("api", "second")] {
         let written = run(&door, &root, write("p/e", path, value)).await;
@@ -66,14 +60,7 @@ async fn turned_back(engine: Engine) {
 }
 
 async fn put_forward(engine: Engine) {
-    let ground = Ground::new(engine).await;
-    let root = ground.found().await;
-    let door = ground.open("one").await;
-    let name = "p".parse().expect("a name");
-    let made = run(&door, &root, CreateProject { name }).await;
-    made.expect("a project");
-    let made = run(&door, &root, CreateEnvironment { name: place("p/e") });
-    made.await.expect("an environment");
+    let (ground, root, door) = begun(engine).await;
     door.close().await;
     drop(door);
     let (tables, now) = ground.look().await;
@@ -109,6 +96,19 @@ async fn put_forward(engine: Engine) {
     door.close().await;
     drop(door);
     assert!(names(&ground, "change ").await, "no record tells of it");
+}
+
+/// A ground with an environment, its first token, and a door.
+async fn begun(engine: Engine) -> (Ground, String, Door) {
+    let ground = Ground::new(engine).await;
+    let root = ground.found().await;
+    let door = ground.open("one").await;
+    let name = "p".parse().expect("a name");
+    let made = run(&door, &root, CreateProject { name }).await;
+    made.expect("a project");
+    let made = run(&door, &root, CreateEnvironment { name: place("p/e") });
+    made.await.expect("an environment");
+    (ground, root, door)
 }
 
 /// All rows as they are `now`, but for these tables, which are as they were.
