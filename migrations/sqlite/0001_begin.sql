@@ -1,5 +1,5 @@
 -- The tables. What each column may be believed for is said in docs/columns.md.
--- Those that grow at their end lie in the order of their keys: one tree to write to instead of two.
+-- All are by row id: of a table WITHOUT ROWID, SQLite reads whole rows, values and records too, to compare their keys.
 CREATE TABLE world (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     cluster BLOB NOT NULL,
@@ -37,7 +37,7 @@ CREATE TABLE version (
     term BIGINT NOT NULL,
     wrapped BLOB NOT NULL,
     sealed BLOB NOT NULL
-) WITHOUT ROWID;
+);
 CREATE INDEX version_term ON version (environment, term, id);
 
 CREATE TABLE wrapped_key (
@@ -66,4 +66,4 @@ CREATE TABLE segment (
     summary BLOB NOT NULL,
     sealed BLOB NOT NULL,
     PRIMARY KEY (stream, first)
-) WITHOUT ROWID;
+);

@@ -20,7 +20,7 @@ pub(super) const LIST: &str = "
       AND first + count > $2
     ORDER BY first LIMIT $3 + 0";
 
-// By the key alone: neither summaries nor records are read.
+// Neither summaries nor records are read.
 pub(super) const LIST_PLACES: &str = "
     SELECT first, count FROM segment
     WHERE stream = $1
