@@ -254,6 +254,11 @@ impl Store {
         Ok(reader)
     }
 
+    /// Forgets the readers that nobody uses, after a connection was lost.
+    pub fn drop_idle_readers(&self) {
+        self.readers.drop_idle();
+    }
+
     /// A connection of its own for the ledger. On SQLite drop the last one first: its open transaction would be in the way.
     pub async fn writer(&self) -> Result<Writer, StoreError> {
         self.open_writer(Role::Writer).await

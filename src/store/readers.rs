@@ -56,10 +56,15 @@ impl Readers {
         }
     }
 
+    /// Closes what lies idle: where one connection was lost, its neighbours went the same way, and better found now than
+    /// by the next that asks.
+    pub fn drop_idle(&self) {
+        self.idle().clear();
+    }
+
     fn take_back(&self, connection: Connection) {
         if connection.lost {
-            // Its neighbours went the same way: better found now than by the next that asks.
-            self.idle().clear();
+            self.drop_idle();
         } else if connection.usable && !connection.open {
             self.idle().push(connection);
         }

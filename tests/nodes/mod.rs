@@ -8,6 +8,7 @@ mod beside;
 mod cache;
 mod clocks;
 mod connections;
+mod ended;
 mod export;
 mod history;
 mod interleaved;

@@ -131,6 +131,7 @@ impl Ledger {
     }
 
     async fn claim(&self) -> Result<Claimed, StoreError> {
+        self.shared.store.drop_idle_readers();
         let mut writer = self.shared.store.writer().await?;
         let row = writer
             .claim(self.shared.stream, self.epoch, self.shared.boot)
