@@ -227,7 +227,7 @@ pub(super) fn finish<R>(
             // An operation that asks the grant itself may refuse what the door let in.
             record.allowed &= !matches!(
                 refusal,
-                Refusal::Forbidden | Refusal::Hidden | Refusal::Unauthenticated(_)
+                Refusal::Forbidden(_) | Refusal::Hidden | Refusal::Unauthenticated(_)
             );
             record.status = refusal.status();
             record.code = refusal.code();

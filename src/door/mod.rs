@@ -75,7 +75,7 @@ use draft::Outcome;
 use shared::Shared;
 
 use crate::metrics::{Metrics, Now};
-use crate::model::{Grant, Refusal, Resource, Timestamp, TokenProblem};
+use crate::model::{Grant, Lacking, Refusal, Resource, Timestamp, TokenProblem};
 
 /// Attempts before a request is told to come back: a command's third is made under the lock and cannot be touched.
 const ATTEMPTS_MAX: u32 = 6;
@@ -261,6 +261,7 @@ fn authorise<O: Operation>(
     text: &str,
 ) -> Result<Authorised, (Refusal, Option<Arc<str>>)> {
     use crate::model::Verdict;
+    let forbidden = Refusal::Forbidden(Lacking::Action(O::ACTION));
     let verdict = |grant: &Grant| match O::ACCESS {
         Access::Exact => Some(grant.decide_text(O::ACTION, text)),
         Access::Reach if resource == Resource::Places => None,
@@ -274,8 +275,8 @@ fn authorise<O: Operation>(
         Caller::Bearer(bearer) => match verdict(&bearer.grant) {
             None => Ok(Authorised { scope: None }),
             Some(Verdict::Allowed(scope)) => Ok(Authorised { scope: Some(scope) }),
-            Some(Verdict::RefusedBy(scope)) => Err((Refusal::Forbidden, Some(scope))),
-            Some(Verdict::Other) => Err((Refusal::Forbidden, None)),
+            Some(Verdict::RefusedBy(scope)) => Err((forbidden, Some(scope))),
+            Some(Verdict::Other) => Err((forbidden, None)),
             Some(Verdict::Nothing) => Err((Refusal::Hidden, None)),
         },
     }

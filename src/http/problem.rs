@@ -11,7 +11,7 @@ use hyper::{Response, StatusCode, Version};
 
 use super::reply::{Body, respond};
 use crate::door::RequestId;
-use crate::model::{Refusal, TokenProblem};
+use crate::model::{Lacking, Refusal, TokenProblem};
 
 /// Why a request is not answered as asked: by the door or an operation, or by HTTP before them.
 #[derive(Debug)]
@@ -171,7 +171,15 @@ fn of_refusal(refusal: &Refusal) -> Row<'_> {
             TokenProblem::Expired => "This token, or one it was made with, has run out: make a new one.",
             TokenProblem::Revoked => "This token, or one it was made with, was revoked: make a new one.",
         }),
-        Refusal::Forbidden => "This token may do other things here, but not this: ask for a scope.".into(),
+        Refusal::Forbidden(Lacking::Action(action)) => {
+            format!("This token may do other things here, but not {action}: ask for a scope with that action.").into()
+        }
+        Refusal::Forbidden(Lacking::GivenScope) => {
+            "This token does not hold every scope that it is to give: ask for fewer, or use a token that holds them.".into()
+        }
+        Refusal::Forbidden(Lacking::First) => {
+            "Tokens of the application root are made by a token of its own: use one, or name another application.".into()
+        }
         Refusal::NotFound | Refusal::Hidden => "There is nothing here, or nothing that this token may see.".into(),
         Refusal::PreconditionFailed => {
             "The current version is not the one you named: read it, and decide again.".into()
@@ -209,7 +217,7 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
-    use crate::model::Patience;
+    use crate::model::{Action, Patience};
 
     const ID: RequestId = RequestId {
         boot: 1,
@@ -259,7 +267,12 @@ mod tests {
                 None,
             ),
             (Fault::Ambiguous("x"), 400, "bad-request", None),
-            (Refusal::Forbidden.into(), 403, "forbidden", None),
+            (
+                Refusal::Forbidden(Lacking::Action(Action::Read)).into(),
+                403,
+                "forbidden",
+                None,
+            ),
             (Refusal::NotFound.into(), 404, "not-found", None),
             (Fault::NoRoute, 404, "no-such-route", None),
             (

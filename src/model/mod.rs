@@ -47,7 +47,7 @@ pub use reference::Ref;
 pub use refresh::{
     Attempt, CALL_TTL, DOUBT_TTL, Holder, INTENT_TTL, Refreshing, Runner, refresh_at, retry_at,
 };
-pub use refusal::{Patience, Refusal, TokenProblem};
+pub use refusal::{Lacking, Patience, Refusal, TokenProblem};
 pub use resource::Resource;
 pub use rotation::{Alphabet, RotationPolicy};
 pub use rows::{

@@ -3,6 +3,8 @@
 //!
 //! Invariant: no refusal carries a value, a token, a key or a store's own words.
 
+use super::Action;
+
 /// A refusal, for the client.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Refusal {
@@ -11,7 +13,7 @@ pub enum Refusal {
     /// 401: who asks is not known, and why.
     Unauthenticated(TokenProblem),
     /// 403: something else is allowed on this resource, but not this.
-    Forbidden,
+    Forbidden(Lacking),
     /// 404: not there.
     NotFound,
     /// 404: not for this caller to see, and answered exactly as if it were not there.
@@ -32,6 +34,17 @@ pub enum Refusal {
     Refreshing(Patience),
     /// 500: a stored row does not open, or contradicts the log.
     Tampered,
+}
+
+/// What a token lacks that may do something else where it asks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lacking {
+    /// A scope with this action.
+    Action(Action),
+    /// A scope that it wants to give to another token.
+    GivenScope,
+    /// The application that it wants another token to act for.
+    First,
 }
 
 /// Whether whoever asks for an access token still waits for it.
@@ -62,7 +75,7 @@ impl Refusal {
         match self {
             Self::Malformed(_) => 400,
             Self::Unauthenticated(_) => 401,
-            Self::Forbidden => 403,
+            Self::Forbidden(_) => 403,
             Self::NotFound | Self::Hidden => 404,
             Self::Conflict(..) => 409,
             Self::PreconditionFailed => 412,
@@ -82,7 +95,7 @@ impl Refusal {
             Self::Unauthenticated(TokenProblem::Invalid) => "token-invalid",
             Self::Unauthenticated(TokenProblem::Expired) => "token-expired",
             Self::Unauthenticated(TokenProblem::Revoked) => "token-revoked",
-            Self::Forbidden => "forbidden",
+            Self::Forbidden(_) => "forbidden",
             Self::NotFound | Self::Hidden => "not-found",
             Self::Conflict(code, _) => code,
             Self::PreconditionFailed => "precondition-failed",

@@ -22,7 +22,7 @@ pub use generate::Generate;
 pub use page::PageSize;
 
 use crate::door::Caller;
-use crate::model::{Action, Refusal, Resource, Verdict};
+use crate::model::{Action, Lacking, Refusal, Resource, Verdict};
 
 /// Refuses unless the caller may do this as well: for operations whose access depends on what is asked for.
 /// 403 or 404 is decided as the door decides it, by scopes on that resource alone.
@@ -32,7 +32,9 @@ fn demand(caller: &Caller, action: Action, resource: &Resource) -> Result<(), Re
         Caller::Unknown => Err(Refusal::Hidden),
         Caller::Bearer(bearer) => match bearer.grant.decide(action, *resource) {
             Verdict::Allowed(_) => Ok(()),
-            Verdict::RefusedBy(_) | Verdict::Other => Err(Refusal::Forbidden),
+            Verdict::RefusedBy(_) | Verdict::Other => {
+                Err(Refusal::Forbidden(Lacking::Action(action)))
+            }
             Verdict::Nothing => Err(Refusal::Hidden),
         },
     }

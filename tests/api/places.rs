@@ -92,7 +92,8 @@ both_engines! {
         assert_eq!(names(&v.get(ENVIRONMENTS, &some).await.is(200).json()["environments"]), ["prod"]);
         let reader = v.token("read:payments/prod/**", Ttl::seconds(300)).await;
         assert_eq!(v.get("/projects", &reader).await.is(200).json()["projects"], json!([]));
-        v.get(ENVIRONMENTS, &reader).await.is_problem(403, "forbidden");
+        let refused = v.get(ENVIRONMENTS, &reader).await.is_problem(403, "forbidden");
+        assert!(refused.detail().contains("not list: "), "{}", refused.detail());
         v.audit().await.last_is("list", "payments", "refused: forbidden");
         v.get("/projects/payments", &reader).await.is_problem(404, "not-found");
         v.audit().await.last_is("list", "payments", "refused: not-found");

@@ -9,7 +9,7 @@ use super::id_of;
 use crate::crypto::{PlainToken, TokenKind};
 use crate::door::{Access, Bearer, Cx, Decision, Operation, View};
 use crate::model::{
-    Action, Grant, Name, Principal, PrincipalId, PrincipalKind, Refusal, Resource, Scope,
+    Action, Grant, Lacking, Name, Principal, PrincipalId, PrincipalKind, Refusal, Resource, Scope,
     Timestamp, Token, TokenId, Ttl,
 };
 use crate::operations::demand;
@@ -93,7 +93,9 @@ impl CreateToken {
             .iter()
             .filter(|scope| !scope.refuses())
             .all(|scope| maker.grant.contains(scope));
-        given.then_some(()).ok_or(Refusal::Forbidden)
+        given
+            .then_some(())
+            .ok_or(Refusal::Forbidden(Lacking::GivenScope))
     }
 
     /// Records name the first token's application: only who acts for it may have others act for it.
@@ -101,7 +103,7 @@ impl CreateToken {
         let is_first = |app: &Name| app.as_str() == Principal::FIRST;
         let by_itself = *maker.display == *format!("app/{}", Principal::FIRST);
         if self.app.as_ref().is_some_and(is_first) && !by_itself {
-            return Err(Refusal::Forbidden);
+            return Err(Refusal::Forbidden(Lacking::First));
         }
         Ok(())
     }

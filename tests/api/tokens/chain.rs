@@ -69,8 +69,11 @@ both_engines! {
         // The application was bound by its first token; a token made by it for itself cannot go beyond.
         let shop = v.make_token(json!({ "scopes": ["read:payments/prod/**"], "ttl": 3600, "app": "shop" }), &v.root).await;
         v.get(STRIPE, &shop).await.is(200);
-        v.delete(STRIPE, &shop).await.is_problem(403, "forbidden");
-        v.post("/tokens", json!({ "scopes": ["delete:payments/prod/**"], "ttl": 60 }), &shop).await.is_problem(403, "forbidden");
+        let refused = v.delete(STRIPE, &shop).await.is_problem(403, "forbidden");
+        assert!(refused.detail().contains("not delete: "), "{}", refused.detail());
+        let more = json!({ "scopes": ["delete:payments/prod/**"], "ttl": 60 });
+        let refused = v.post("/tokens", more, &shop).await.is_problem(403, "forbidden");
+        assert!(refused.detail().contains("every scope that it is to give"), "{}", refused.detail());
     }
 
     async fn a_chain_has_at_most_eight_ancestors(v: TestVault) {
