@@ -139,6 +139,7 @@ pub async fn holds(cluster: &Cluster, node: &Node, told: &Told, written: &[(Stri
 
 /// The number in a secret's field `v`.
 pub fn number_in(answer: &Answer) -> u64 {
+    assert_eq!(answer.status(), 200, "{}", answer.text());
     let json = answer.json();
     let value = json["fields"]["v"].as_str().expect("text");
     value.parse().expect("a number")
