@@ -195,6 +195,10 @@ impl Door {
         now.waiting_changes = changes as u64;
         now.cache_entries = self.shared.cache.count() as u64;
         now.cache_bytes = self.shared.cache.weight();
+        let copying = self.shared.store.copying();
+        now.log_pages = copying.pages;
+        now.log_copied = copying.copied;
+        now.log_copies_failed = copying.failed;
     }
 
     /// Whether a batch or a probe went well within the last five seconds, and nobody else owns the stream.

@@ -19,6 +19,7 @@ impl Metrics {
         self.ledger.write(now, &mut text);
         self.cache.write(now, &mut text);
         self.claims.write(&mut text);
+        sqlite_log(now, &mut text);
         self.refreshes.write(now, &mut text);
         text.counter("coffer_rotations", "Rotations that were due, by outcome.")
             .by(
@@ -100,6 +101,21 @@ fn server(now: &Now, text: &mut Text) {
         "1 while requests can be recorded, otherwise 0.",
     )
     .is(u8::from(now.ready));
+}
+
+/// SQLite's write-ahead log.
+fn sqlite_log(now: &Now, text: &mut Text) {
+    text.gauge(
+        "coffer_sqlite_log_pages",
+        "Pages of SQLite's write-ahead log that were not copied back at the last look.",
+    )
+    .is(now.log_pages);
+    let mut copies = text.counter(
+        "coffer_sqlite_log_copies",
+        "How often some of SQLite's write-ahead log was copied back, by outcome.",
+    );
+    copies.value(&[("outcome", "copied")], now.log_copied);
+    copies.value(&[("outcome", "failed")], now.log_copies_failed);
 }
 
 impl Http {

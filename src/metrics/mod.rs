@@ -178,6 +178,12 @@ pub struct Now {
     pub cache_entries: u64,
     /// What they weigh.
     pub cache_bytes: u64,
+    /// Pages of SQLite's write-ahead log that were not copied back at the last look.
+    pub log_pages: u64,
+    /// How often some of it was copied back.
+    pub log_copied: u64,
+    /// How often that failed.
+    pub log_copies_failed: u64,
     /// Decisions without changes that wait for the ledger.
     pub waiting_reads: u64,
     /// Those with changes.

@@ -46,6 +46,7 @@ pub use world::{Seen, Stamp};
 pub use writer::{Batch, Look, NewHead, ReadOutcome, Writer};
 
 use checkpoints::Checkpoints;
+pub use checkpoints::Copying;
 use connection::{Conn, on, rows, run};
 use readers::Readers;
 
@@ -296,6 +297,13 @@ impl Store {
             connection.close().await;
         }
         Ok(())
+    }
+
+    /// How copying SQLite's write-ahead log back goes.
+    pub fn copying(&self) -> Copying {
+        lock(&self.checkpoints)
+            .as_ref()
+            .map_or_else(Copying::default, Checkpoints::copying)
     }
 
     /// Closes the connections that are not in use.

@@ -4,6 +4,7 @@
 
 mod batches;
 mod commits;
+mod copying;
 mod disk;
 mod fsync;
 mod hangups;
