@@ -56,6 +56,14 @@ pub struct Failure {
     again: Again,
 }
 
+/// Why a file or a program could not be used, in words that a person would use.
+pub fn why(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "it is not there".to_owned(),
+        kind => kind.to_string(),
+    }
+}
+
 impl Failure {
     /// One sentence that says what happened, and what to do.
     pub fn new(exit: Exit, text: impl Into<String>) -> Self {

@@ -3,7 +3,7 @@
 //!
 //! Invariant: no symbolic link is followed, and no half-written file ever has the asked name.
 
-use crate::failure::Failure;
+use crate::failure::{Failure, why};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -97,7 +97,7 @@ fn unwritable(path: &Path, error: &io::Error) -> Failure {
     Failure::failed(format!(
         "{} cannot be written ({}).",
         path.display(),
-        error.kind()
+        why(error)
     ))
 }
 

@@ -3,7 +3,7 @@
 //!
 //! Invariant: no message repeats what was typed, and every buffer is wiped when it is dropped.
 
-use crate::failure::Failure;
+use crate::failure::{Failure, why};
 use std::ffi::OsString;
 use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
@@ -51,7 +51,7 @@ impl Source {
                     Failure::usage(format!(
                         "{} cannot be read ({}).",
                         path.display(),
-                        error.kind()
+                        why(&error)
                     ))
                 };
                 let file = std::fs::File::open(&path).map_err(unreadable)?;

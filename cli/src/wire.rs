@@ -166,6 +166,13 @@ fn request_id(response: &Response) -> String {
 /// Before any answer: not reached at all, or reached and then silent.
 fn unreached(address: &str, method: &Method, error: &reqwest::Error) -> Failure {
     if let Some(reason) = distrusted(error) {
+        // Webpki's word for it is known to rustls as something else only.
+        if format!("{reason:?}").contains("CaUsedAsEndEntity") {
+            let text = format!(
+                "{address} is not trusted, for its certificate is an authority's: its operator has to make one with basicConstraints CA:FALSE."
+            );
+            return Failure::new(Exit::Unavailable, text);
+        }
         let text = format!(
             "{address} is not trusted ({reason}): COFFER_CACERT must name the file of its certificate authority, and COFFER_ADDR the host as the certificate has it."
         );

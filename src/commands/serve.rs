@@ -263,8 +263,11 @@ impl Server {
 
 /// Opens a port; one that was 0 is a number then.
 async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
-    let taken =
-        |error| Failure::failed(format!("The server cannot listen on {address} ({error})."));
+    let taken = |error| {
+        Failure::failed(format!(
+            "The server cannot listen on {address} ({error}): choose another address."
+        ))
+    };
     let listener = TcpListener::bind(address).await.map_err(taken)?;
     let bound = listener.local_addr().map_err(taken)?;
     Ok((listener, bound))

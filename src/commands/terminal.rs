@@ -38,9 +38,13 @@ pub fn passphrase(prompt: &str) -> Result<SecretBytes, Failure> {
     }
     let line = &bytes[..length];
     let line = line.strip_suffix(b"\n").unwrap_or(line);
-    Ok(SecretBytes::new(
-        line.strip_suffix(b"\r").unwrap_or(line).to_vec(),
-    ))
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    if line.is_empty() {
+        return Err(Failure::usage(
+            "The seal needs its passphrase: give it on standard input, or run this on a terminal.",
+        ));
+    }
+    Ok(SecretBytes::new(line.to_vec()))
 }
 
 /// A new passphrase: asked for twice on a terminal, where a mistake cannot be seen.

@@ -11,7 +11,7 @@ use super::{Connection, Engine, Role, Store, StoreError};
 pub const SCHEMA: u32 = 1;
 
 /// For schema 1 and on: PostgreSQL's text and SQLite's.
-const MIGRATIONS: [(&str, &str); SCHEMA as usize] = [(
+pub(super) const MIGRATIONS: [(&str, &str); SCHEMA as usize] = [(
     include_str!("../../migrations/postgres/0001_begin.sql"),
     include_str!("../../migrations/sqlite/0001_begin.sql"),
 )];
@@ -22,7 +22,7 @@ const TRIES_MAX: u32 = 3;
 const FIND: &str =
     "SELECT m.schema, w.schema FROM migration m LEFT JOIN world w ON w.id = 1 WHERE m.id = 1";
 
-const CREATE: &str = "
+pub(super) const CREATE: &str = "
     CREATE TABLE IF NOT EXISTS migration (id BIGINT PRIMARY KEY, schema BIGINT NOT NULL)";
 
 const INSERT: &str = "INSERT INTO migration (id, schema) VALUES (1, 0) ON CONFLICT (id) DO NOTHING";
@@ -42,6 +42,11 @@ impl Store {
     /// Brings the tables to [`SCHEMA`], in one transaction that holds the world; refuses a newer schema. By an owner
     /// of its own it also grants the other roles what is theirs.
     pub async fn migrate(&self) -> Result<(), StoreError> {
+        self.bring_up().await?;
+        self.refuse_other_structure().await
+    }
+
+    async fn bring_up(&self) -> Result<(), StoreError> {
         let names = self.find_roles().await?;
         // Looked at first, so that a server that may not make tables can start.
         if self.find_schema().await? == Some(SCHEMA.into()) {

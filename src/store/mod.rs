@@ -20,6 +20,7 @@ mod segments;
 mod some_documents;
 mod sqlite;
 mod streams;
+mod structure;
 #[cfg(test)]
 mod tests;
 mod versions;

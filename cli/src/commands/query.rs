@@ -78,6 +78,17 @@ impl FromStr for When {
 }
 
 impl When {
+    /// Whether it is later than another; true where the server's clock would have to tell.
+    fn is_after(&self, other: &Self) -> bool {
+        let ago = |text: &str| text.parse::<u64>().ok();
+        let at = |text: &str| OffsetDateTime::parse(text, &Rfc3339).ok();
+        match (ago(&self.0), ago(&other.0)) {
+            (Some(this), Some(other)) => this < other,
+            (None, None) => at(&self.0) > at(&other.0),
+            _ => true,
+        }
+    }
+
     /// In UTC, without what is finer than a microsecond.
     fn of(at: OffsetDateTime) -> Option<Self> {
         let at = at.checked_to_offset(time::UtcOffset::UTC)?;
@@ -90,6 +101,13 @@ impl When {
 impl Query {
     /// Does what was asked.
     pub fn run(self, output: Output) -> Result<(), Failure> {
+        if let (Some(since), Some(until)) = (&self.since, &self.until)
+            && !until.is_after(since)
+        {
+            return Err(Failure::usage(
+                "No record is from --since on and before --until: give a later --until.",
+            ));
+        }
         let text = |when: Option<When>| when.map(|When(text)| text);
         let verdict = self.verdict.map(|verdict| match verdict {
             Verdict::Allowed => "allowed",
@@ -118,7 +136,9 @@ impl Query {
             }
             Ok(())
         })?;
-        if printed == self.limit {
+        if printed == 0 {
+            output::note("No record fulfils these conditions.");
+        } else if printed == self.limit {
             output::note(
                 "There may be more: ask with a larger --limit, or with --until the last time shown.",
             );
@@ -130,6 +150,23 @@ impl Query {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_interval_that_holds_no_time_is_told() {
+        let when = |text: &str| text.parse::<When>().ok().unwrap();
+        for (since, until, holds) in [
+            ("2h", "1h", true),
+            ("1h", "2h", false),
+            ("1h", "1h", false),
+            ("2026-07-06", "2026-07-07", true),
+            ("2026-07-06T12:00:00Z", "2026-07-06T12:00:00.5Z", true),
+            ("2026-07-06T12:00:00.5Z", "2026-07-06T12:00:00Z", false),
+            ("2026-07-06", "2026-07-06", false),
+            ("1h", "2026-07-06", true),
+        ] {
+            assert_eq!(when(until).is_after(&when(since)), holds, "{since} {until}");
+        }
+    }
 
     #[test]
     fn times_are_read_as_people_type_them() {

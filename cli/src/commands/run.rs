@@ -5,7 +5,7 @@
 //! Invariant: the command starts with every variable that was asked for, or not at all.
 
 use crate::client::Client;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, why};
 use crate::names::{self, Environment};
 use crate::output;
 use crate::routes::Route;
@@ -25,7 +25,7 @@ const NOT_RUN: i32 = 126;
 /// Run a command with an environment's secrets as environment variables.
 ///
 /// Each field becomes one variable, PATH_FIELD in upper case with / . and - as _; a field called `value` adds nothing
-/// to the name. The command does not get COFFER_TOKEN.
+/// to the name. The command does not get COFFER_TOKEN. It takes a token that may list the environment and read its secrets.
 #[derive(Args)]
 pub struct Run {
     /// The environment; the one of .coffer.toml without.
@@ -72,7 +72,7 @@ impl Run {
         Failure::failed(format!(
             "{} cannot be run ({}).",
             program.display(),
-            error.kind()
+            why(&error)
         ))
         .report();
         std::process::exit(code)

@@ -3,7 +3,7 @@
 //!
 //! Invariant: 2 means that nothing was found out, 6 that the file is not a bundle of this key, undamaged.
 
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, why};
 use crate::output::Output;
 use clap::Args;
 use coffer_api::AuditHeads;
@@ -39,7 +39,7 @@ impl Verify {
         for path in &self.head {
             kept.extend(heads(path, &key)?);
         }
-        let file = open(&self.bundle).map_err(|error| unreadable(&self.bundle, error.kind()))?;
+        let file = open(&self.bundle).map_err(|error| unreadable(&self.bundle, &error))?;
         let report = verify_against(BufReader::new(file), &key, &kept);
         let report = report.map_err(|damage| match damage {
             Damage::Unreadable { kind, .. } => unreadable(&self.bundle, kind),
@@ -87,7 +87,7 @@ fn heads(path: &Path, key: &VerifierKey) -> Result<Vec<Checkpoint>, Failure> {
     let mut text = String::new();
     open(path)
         .and_then(|file| file.take(HEADS_BYTES_MAX).read_to_string(&mut text))
-        .map_err(|error| unreadable(path, error.kind()))?;
+        .map_err(|error| unreadable(path, &error))?;
     let notes = match serde_json::from_str::<AuditHeads>(&text) {
         Ok(heads) => heads.heads.into_iter().map(|head| head.note).collect(),
         Err(_) => vec![text],
@@ -112,10 +112,10 @@ fn key(text: &str) -> Result<VerifierKey, Failure> {
         None => text,
         Some(path) => {
             let path = Path::new(path);
-            let file = open(path).map_err(|error| unreadable(path, error.kind()))?;
+            let file = open(path).map_err(|error| unreadable(path, &error))?;
             file.take(KEY_BYTES_MAX)
                 .read_to_string(&mut read)
-                .map_err(|error| unreadable(path, error.kind()))?;
+                .map_err(|error| unreadable(path, &error))?;
             read.strip_suffix('\n').unwrap_or(&read)
         }
     };
@@ -135,9 +135,10 @@ fn open(path: &Path) -> std::io::Result<File> {
     }
 }
 
-fn unreadable(path: &Path, kind: std::io::ErrorKind) -> Failure {
+fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
     Failure::usage(format!(
-        "{} cannot be read ({kind}): name a file that can.",
-        path.display()
+        "{} cannot be read ({}): name a file that can.",
+        path.display(),
+        why(error)
     ))
 }

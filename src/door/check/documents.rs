@@ -25,6 +25,9 @@ struct Columns {
     due: Option<Timestamp>,
 }
 
+/// Which names are held, by kind and space.
+type Living = HashSet<(DocumentKind, [u8; 16], String)>;
+
 /// Rows of documents by kind and id.
 type Seen = HashSet<(DocumentKind, [u8; 16])>;
 
@@ -56,7 +59,7 @@ impl Check<'_> {
 
     /// Every document opens, agrees with its look-up columns, and is what the log last said; none is missing.
     pub(super) async fn documents(&mut self, places: &Places) -> Result<Named, StartError> {
-        let (mut seen, mut named) = (Seen::new(), Named::new());
+        let (mut seen, mut named, mut living) = (Seen::new(), Named::new(), Living::new());
         for kind in DocumentKind::ALL {
             let mut after = Vec::new();
             loop {
@@ -67,6 +70,7 @@ impl Check<'_> {
                 for row in rows {
                     seen.insert((kind, row.id));
                     self.document(places, &row, &mut named);
+                    self.holds_its_name_alone(&row, &mut living);
                 }
                 if !full {
                     break;
@@ -96,6 +100,13 @@ impl Check<'_> {
             // Once is enough for one row.
             Err(CryptoError) if said.is_some() => {}
             Err(CryptoError) => self.say(format!("{}: it does not open there", name_of(row))),
+        }
+    }
+
+    /// Who asks by a name gets one of its holders, whichever the database finds.
+    fn holds_its_name_alone(&mut self, row: &DocumentRow, living: &mut Living) {
+        if row.grave.is_empty() && !living.insert((row.kind, row.space, row.name.clone())) {
+            self.say(format!("{}: another one has its name", name_of(row)));
         }
     }
 

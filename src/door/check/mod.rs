@@ -77,7 +77,8 @@ pub async fn check(store: &Store, keys: &Keyring) -> Result<Vec<String>, StartEr
         world_seq: None,
         lines: Vec::new(),
     };
-    check.lines = odd_rows(&mut check.reader).await?;
+    check.lines = broken_structure(&mut check.reader).await?;
+    check.lines.extend(odd_rows(&mut check.reader).await?);
     check.change_sequence().await?;
     check.streams().await?;
     let places = check.places().await?;
@@ -121,6 +122,11 @@ impl Ground {
         sequence::say_gone(&mut lines);
         lines
     }
+}
+
+/// What would have one statement see what another does not.
+async fn broken_structure(reader: &mut Reader) -> Result<Vec<String>, StartError> {
+    Ok(reader.list_broken_structure().await?)
 }
 
 /// What is in the way of any typed find: a wrong length, an unknown kind, a negative number.
