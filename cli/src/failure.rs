@@ -57,8 +57,8 @@ pub struct Failure {
 }
 
 /// Why a file or a program could not be used, in words that a person would use.
-pub fn why(error: &io::Error) -> String {
-    match error.kind() {
+pub fn why(kind: io::ErrorKind) -> String {
+    match kind {
         io::ErrorKind::NotFound => "it is not there".to_owned(),
         kind => kind.to_string(),
     }

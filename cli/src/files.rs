@@ -97,7 +97,7 @@ fn unwritable(path: &Path, error: &io::Error) -> Failure {
     Failure::failed(format!(
         "{} cannot be written ({}).",
         path.display(),
-        why(error)
+        why(error.kind())
     ))
 }
 

@@ -104,7 +104,7 @@ fn certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, Failure> {
     let mut pem = vec![];
     let read = std::fs::File::open(path)
         .and_then(|file| file.take(CACERT_BYTES_MAX).read_to_end(&mut pem));
-    read.map_err(|error| wrong(&format!("cannot be read ({})", why(&error))))?;
+    read.map_err(|error| wrong(&format!("cannot be read ({})", why(error.kind()))))?;
     match reqwest::Certificate::from_pem_bundle(&pem) {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
         _ => Err(wrong("holds no PEM certificate")),

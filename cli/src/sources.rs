@@ -51,7 +51,7 @@ impl Source {
                     Failure::usage(format!(
                         "{} cannot be read ({}).",
                         path.display(),
-                        why(&error)
+                        why(error.kind())
                     ))
                 };
                 let file = std::fs::File::open(&path).map_err(unreadable)?;

@@ -72,7 +72,7 @@ impl Run {
         Failure::failed(format!(
             "{} cannot be run ({}).",
             program.display(),
-            why(&error)
+            why(error.kind())
         ))
         .report();
         std::process::exit(code)

@@ -39,7 +39,7 @@ impl Verify {
         for path in &self.head {
             kept.extend(heads(path, &key)?);
         }
-        let file = open(&self.bundle).map_err(|error| unreadable(&self.bundle, &error))?;
+        let file = open(&self.bundle).map_err(|error| unreadable(&self.bundle, error.kind()))?;
         let report = verify_against(BufReader::new(file), &key, &kept);
         let report = report.map_err(|damage| match damage {
             Damage::Unreadable { kind, .. } => unreadable(&self.bundle, kind),
@@ -87,7 +87,7 @@ fn heads(path: &Path, key: &VerifierKey) -> Result<Vec<Checkpoint>, Failure> {
     let mut text = String::new();
     open(path)
         .and_then(|file| file.take(HEADS_BYTES_MAX).read_to_string(&mut text))
-        .map_err(|error| unreadable(path, &error))?;
+        .map_err(|error| unreadable(path, error.kind()))?;
     let notes = match serde_json::from_str::<AuditHeads>(&text) {
         Ok(heads) => heads.heads.into_iter().map(|head| head.note).collect(),
         Err(_) => vec![text],
@@ -112,10 +112,10 @@ fn key(text: &str) -> Result<VerifierKey, Failure> {
         None => text,
         Some(path) => {
             let path = Path::new(path);
-            let file = open(path).map_err(|error| unreadable(path, &error))?;
+            let file = open(path).map_err(|error| unreadable(path, error.kind()))?;
             file.take(KEY_BYTES_MAX)
                 .read_to_string(&mut read)
-                .map_err(|error| unreadable(path, &error))?;
+                .map_err(|error| unreadable(path, error.kind()))?;
             read.strip_suffix('\n').unwrap_or(&read)
         }
     };
@@ -135,10 +135,10 @@ fn open(path: &Path) -> std::io::Result<File> {
     }
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+fn unreadable(path: &Path, kind: std::io::ErrorKind) -> Failure {
     Failure::usage(format!(
         "{} cannot be read ({}): name a file that can.",
         path.display(),
-        why(error)
+        why(kind)
     ))
 }

@@ -1,0 +1,157 @@
+//! SQLite's file with its indexes and its schema altered, which no statement on rows does: an index that holds other rows than
+//! its table, or one more than Coffer makes, has the server believe what a check does not see.
+//!
+//! Invariant: `check` names it before a server acts on it.
+
+use std::str::FromStr as _;
+
+use coffer::store::Engine;
+use serde_json::json;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+
+use crate::support::cluster::{Cluster, Start};
+use crate::support::node::text;
+
+/// A statement on an index as if it were a table: its row of the schema is another while it runs.
+async fn on_index(url: &str, index: &str, columns: &str, statement: &str) {
+    let text: String = {
+        let mut file = open(url).await;
+        let text = sqlx::query_scalar("SELECT sql FROM sqlite_master WHERE name = $1").bind(index);
+        text.fetch_one(&mut file).await.expect("an index")
+    };
+    let as_table = format!(
+        "CREATE TABLE laid_open({columns}, row, PRIMARY KEY({columns}, row)) WITHOUT ROWID"
+    );
+    let schema = format!(
+        "PRAGMA writable_schema = ON;
+        UPDATE sqlite_master SET type = 'table', name = 'laid_open', tbl_name = 'laid_open', sql = '{as_table}'
+            WHERE name = '{index}';
+        PRAGMA schema_version = 1000000"
+    );
+    alter(url, &schema).await;
+    alter(url, statement).await;
+    let table = text
+        .split(" ON ")
+        .nth(1)
+        .and_then(|rest| rest.split(' ').next());
+    let table = table.expect("a table");
+    let schema = format!(
+        "PRAGMA writable_schema = ON;
+        UPDATE sqlite_master SET type = 'index', name = '{index}', tbl_name = '{table}', sql = '{text}'
+            WHERE name = 'laid_open';
+        PRAGMA schema_version = 1000001"
+    );
+    alter(url, &schema).await;
+}
+
+async fn open(url: &str) -> SqliteConnection {
+    let options = SqliteConnectOptions::from_str(url).expect("a file");
+    SqliteConnection::connect_with(&options)
+        .await
+        .expect("it opens")
+}
+
+async fn alter(url: &str, statements: &str) {
+    let mut file = open(url).await;
+    let statements = AssertSqlSafe(statements.to_owned());
+    sqlx::raw_sql(statements)
+        .execute(&mut file)
+        .await
+        .expect("altered");
+    file.close().await.expect("closed");
+}
+
+/// What `check` says, after its exit code.
+async fn check(cluster: &Cluster) -> (Option<i32>, String) {
+    let ended = cluster.run("a", &["check"]).await;
+    (ended.status.code(), text(&ended.stdout).to_owned())
+}
+
+/// A cluster whose node has ended, with two secrets, one of which rotates.
+async fn ended(engine: Engine) -> Cluster {
+    let (cluster, a) = Cluster::with_one(engine).await;
+    cluster.set(&a, "payments/prod/one", "1").await;
+    cluster.set(&a, "payments/prod/two", "2").await;
+    let policy = json!({ "every": 86_400 });
+    a.put("/rotations/payments/prod/two", policy, &cluster.root)
+        .await
+        .is(200);
+    assert_eq!(a.end().await.code, Some(0));
+    let (code, said) = check(&cluster).await;
+    assert_eq!(code, Some(0), "{said}");
+    cluster
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_index_that_lacks_rows_is_named() {
+    for (index, columns) in [
+        ("version_term", "environment, term, id"),
+        ("document_due", "kind, due"),
+    ] {
+        let cluster = ended(Engine::Sqlite).await;
+        on_index(&cluster.url, index, columns, "DELETE FROM laid_open").await;
+        let (code, said) = check(&cluster).await;
+        assert_eq!(code, Some(6), "{index}: {said}");
+        assert!(
+            said.lines()
+                .all(|line| line.starts_with("database: ") && line.contains(index)),
+            "{said}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tables_and_indexes_that_are_not_coffers_are_named_and_not_served() {
+    for (statement, named) in [
+        ("CREATE TABLE more (id)", "table more: it is not Coffer's"),
+        ("CREATE INDEX more ON document (kind, id, space, name, grave, due, sealed)", "index more: it is not Coffer's"),
+        ("DROP INDEX document_due", "index document_due: it is missing"),
+        (
+            "DROP INDEX document_due; CREATE INDEX document_due ON document (kind, due) WHERE due IS NOT NULL AND kind <> 4",
+            "index document_due: it is not as Coffer makes it",
+        ),
+        (
+            "PRAGMA writable_schema = ON;
+            UPDATE sqlite_master SET sql = replace(sql, 'name TEXT NOT NULL', 'name TEXT NOT NULL COLLATE NOCASE')
+                WHERE name = 'document';
+            PRAGMA schema_version = 1000000",
+            "table document: it is not as Coffer makes it",
+        ),
+    ] {
+        let cluster = ended(Engine::Sqlite).await;
+        alter(&cluster.url, statement).await;
+        let (code, said) = check(&cluster).await;
+        assert_eq!(code, Some(6), "{statement}: {said}");
+        assert!(said.lines().any(|line| line == named), "{statement}: {said}");
+        let refused = cluster.try_start("a", Start::default()).await;
+        let refused = refused.err().expect("it does not start");
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+    }
+}
+
+/// Both are the log's last word, and whoever asks by the name gets one of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_that_two_hold_is_named() {
+    let cluster = ended(Engine::Postgres).await;
+    let mut database = PgConnection::connect(&cluster.url)
+        .await
+        .expect("PostgreSQL");
+    let hidden = "ALTER TABLE document DROP CONSTRAINT document_kind_space_name_grave_key;
+        UPDATE document SET name = 'hidden' WHERE name = 'one'";
+    sqlx::raw_sql(hidden)
+        .execute(&mut database)
+        .await
+        .expect("hidden");
+    let a = cluster.start("a").await;
+    cluster.set(&a, "payments/prod/one", "another").await;
+    assert_eq!(a.end().await.code, Some(0));
+    let shown = "UPDATE document SET name = 'one' WHERE name = 'hidden'";
+    sqlx::raw_sql(shown)
+        .execute(&mut database)
+        .await
+        .expect("shown");
+    let (code, said) = check(&cluster).await;
+    assert_eq!(code, Some(6), "{said}");
+    assert!(said.contains(": another one has its name"), "{said}");
+}
