@@ -192,9 +192,7 @@ pub(super) fn call<O: Endpoint>(call: Call) -> Running {
                 door: &head.door,
                 listing,
             };
-            let reply = O::reply(answer.reply, &answered).await?;
-            drop(place);
-            return Ok(reply);
+            return O::reply(answer.reply, &answered).await?.kept_by(place);
         }
     })
 }
@@ -237,10 +235,7 @@ fn call_once<O: Change>(call: Call, key: String) -> Running {
                     asking.id = head.door.request_id();
                     operation = head.operation(&body)?;
                 }
-                Came::Said(reply) => {
-                    drop(place);
-                    return Ok(reply);
-                }
+                Came::Said(reply) => return reply.kept_by(place),
             }
         }
     })

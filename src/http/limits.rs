@@ -19,6 +19,15 @@ pub const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 pub const BODIES_KIB_MAX: usize = 64 << 10;
 /// Those of one source, an address or a /64 of IPv6, in KiB.
 pub const BODIES_PER_SOURCE_KIB_MAX: usize = BODIES_KIB_MAX / 8;
+/// All answers that were not sent yet, in KiB.
+pub const ANSWERS_KIB_MAX: usize = 512 << 10;
+/// Those of one source, in KiB.
+pub const ANSWERS_PER_SOURCE_KIB_MAX: usize = ANSWERS_KIB_MAX / 4;
+/// Answers up to this long are bounded by the number of requests alone, so that what changes something is never refused
+/// after it was done.
+pub const ANSWER_BYTES_SMALL: usize = 16 << 10;
+/// What a streamed answer counts for: the pieces of it that may be in memory at once.
+pub const STREAM_KIB: usize = 8 << 10;
 /// Objects and arrays within one another.
 pub const JSON_DEPTH_MAX: usize = 32;
 /// Keys of all objects of a body together.
@@ -72,4 +81,5 @@ const _: () = assert!(Fields::COUNT_MAX < JSON_KEYS_MAX);
 const _: () = assert!(TOKEN_BODY_BYTES_MAX <= BODY_BYTES_MAX);
 const _: () = assert!(BODY_BYTES_MAX < BODIES_PER_SOURCE_KIB_MAX << 10);
 const _: () = assert!(STREAMS_MAX as usize <= REQUESTS_PER_SOURCE_MAX);
+const _: () = assert!(2 * BODY_BYTES_MAX < ANSWERS_PER_SOURCE_KIB_MAX << 10);
 const _: () = assert!(BODY_BYTES_MAX < LINGER_BYTES_MAX);

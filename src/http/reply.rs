@@ -21,6 +21,9 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
+use super::limits::{ANSWER_BYTES_SMALL, STREAM_KIB};
+use super::problem::Fault;
+use super::shares::Place;
 use crate::door::RequestId;
 
 const JSON: &str = "application/json";
@@ -33,7 +36,7 @@ const BODY_BYTES_EXPECTED: usize = 512;
 /// A client that takes no piece of a stream for so long is left behind.
 const PIECE_TIME_MAX: Duration = Duration::from_secs(60);
 /// Pieces of a stream that wait for a slow client.
-const STREAM_PIECES_MAX: usize = 4;
+const STREAM_PIECES_MAX: usize = 1;
 
 /// An answer that is no refusal.
 pub struct Reply {
@@ -84,6 +87,14 @@ impl Reply {
     /// The HTTP status.
     pub const fn status(&self) -> u16 {
         self.status
+    }
+
+    /// Keeps the request's place until the last byte was given to the connection, or nobody wants it any more: a client
+    /// that asks and does not read has as much as one that is not answered yet.
+    pub(super) fn kept_by(mut self, mut place: Place) -> Result<Self, Fault> {
+        place.grow(self.body.kib())?;
+        self.body = self.body.kept_by(place);
+        Ok(self)
     }
 
     pub(super) fn answer(self, id: RequestId) -> Response<Body> {
@@ -173,7 +184,21 @@ pub enum Body {
 pub struct Stream {
     pieces: mpsc::Receiver<Option<Bytes>>,
     held: Weak<OnceLock<Held>>,
+    /// The request's, until all of it was read.
+    _place: Option<Place>,
     ended: bool,
+}
+
+/// A whole body, and the place of its request.
+struct Kept {
+    bytes: Bytes,
+    _place: Place,
+}
+
+impl AsRef<[u8]> for Kept {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 /// Something that is kept until a stream's writer has done.
@@ -231,6 +256,7 @@ impl Body {
         let body = Self::Stream(Stream {
             pieces,
             held: Arc::downgrade(&held),
+            _place: None,
             ended: false,
         });
         (
@@ -240,6 +266,31 @@ impl Body {
             },
             body,
         )
+    }
+
+    /// What it may take in memory; little counts as nothing.
+    fn kib(&self) -> usize {
+        match self {
+            Self::Full(Some(bytes)) if bytes.len() > ANSWER_BYTES_SMALL => {
+                bytes.len().div_ceil(1 << 10)
+            }
+            Self::Full(_) => 0,
+            Self::Stream(_) => STREAM_KIB,
+        }
+    }
+
+    fn kept_by(self, place: Place) -> Self {
+        match self {
+            Self::Full(Some(bytes)) if !bytes.is_empty() => Self::full(Bytes::from_owner(Kept {
+                bytes,
+                _place: place,
+            })),
+            Self::Full(empty) => Self::Full(empty),
+            Self::Stream(stream) => Self::Stream(Stream {
+                _place: Some(place),
+                ..stream
+            }),
+        }
     }
 
     /// Keeps something until a stream's writer has done; a whole body needs it no more.

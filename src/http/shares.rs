@@ -1,4 +1,4 @@
-//! How much of the server is in use, in all and by each source: requests being answered, and memory for bodies.
+//! How much of the server is in use, in all and by each source: requests being answered, and memory for bodies and answers.
 //! A connection looks its own source up once; a request then costs two counters, and no lock. Only a request that comes
 //! through a trusted proxy is looked up by itself (advisory H12).
 //!
@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::limits::{
-    BODIES_KIB_MAX, BODIES_PER_SOURCE_KIB_MAX, REQUESTS_MAX, REQUESTS_PER_SOURCE_MAX,
+    ANSWERS_KIB_MAX, ANSWERS_PER_SOURCE_KIB_MAX, BODIES_KIB_MAX, BODIES_PER_SOURCE_KIB_MAX,
+    REQUESTS_MAX, REQUESTS_PER_SOURCE_MAX,
 };
 use super::problem::Fault;
 use super::source::network_of;
@@ -36,6 +37,7 @@ struct Known {
 struct Usage {
     requests: AtomicUsize,
     bodies_kib: AtomicUsize,
+    answers_kib: AtomicUsize,
 }
 
 /// What one source uses: an address, or a /64 of IPv6.
@@ -83,16 +85,14 @@ impl Shares {
 }
 
 impl Share {
-    /// One more request: its place, until it is answered.
+    /// One more request: its place, until its answer was sent.
     pub(super) fn enter(self: &Arc<Self>) -> Result<Place, Fault> {
-        if !take(&self.own.requests, 1, REQUESTS_PER_SOURCE_MAX) {
-            return Err(Fault::Share);
-        }
-        if !take(&self.all.requests, 1, REQUESTS_MAX) {
-            self.own.requests.fetch_sub(1, Relaxed);
-            return Err(Fault::Busy);
-        }
-        Ok(Place(Arc::clone(self)))
+        let (own, all) = (&self.own.requests, &self.all.requests);
+        take_both((own, REQUESTS_PER_SOURCE_MAX), (all, REQUESTS_MAX), 1)?;
+        Ok(Place {
+            share: Arc::clone(self),
+            kib: 0,
+        })
     }
 
     /// Memory for one body: none yet.
@@ -113,20 +113,53 @@ fn take(count: &AtomicUsize, more: usize, max: usize) -> bool {
     taken
 }
 
-/// A request among those that are being answered.
-pub(super) struct Place(Arc<Share>);
+/// Takes so many more of a source's share and of all that there is, or of neither.
+fn take_both(
+    (own, own_max): (&AtomicUsize, usize),
+    (all, all_max): (&AtomicUsize, usize),
+    more: usize,
+) -> Result<(), Fault> {
+    if !take(own, more, own_max) {
+        return Err(Fault::Share);
+    }
+    if !take(all, more, all_max) {
+        own.fetch_sub(more, Relaxed);
+        return Err(Fault::Busy);
+    }
+    Ok(())
+}
+
+/// A request among those that are being answered, with the memory that its answer takes.
+pub(super) struct Place {
+    share: Arc<Share>,
+    kib: usize,
+}
 
 impl Place {
     /// The share that it is a part of.
     pub(super) fn share(&self) -> &Share {
-        &self.0
+        &self.share
+    }
+
+    /// Takes memory for the answer, as long as the place is held.
+    pub(super) fn grow(&mut self, kib: usize) -> Result<(), Fault> {
+        let (own, all) = (&self.share.own.answers_kib, &self.share.all.answers_kib);
+        take_both(
+            (own, ANSWERS_PER_SOURCE_KIB_MAX),
+            (all, ANSWERS_KIB_MAX),
+            kib,
+        )?;
+        self.kib += kib;
+        Ok(())
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.own.requests.fetch_sub(1, Relaxed);
-        self.0.all.requests.fetch_sub(1, Relaxed);
+        for usage in [&self.share.own, &self.share.all] {
+            usage.requests.fetch_sub(1, Relaxed);
+            usage.answers_kib.fetch_sub(self.kib, Relaxed);
+        }
     }
 }
 
@@ -139,13 +172,7 @@ pub(super) struct Room<'a> {
 impl Room<'_> {
     pub(super) fn grow(&mut self, kib: usize) -> Result<(), Fault> {
         let (own, all) = (&self.share.own.bodies_kib, &self.share.all.bodies_kib);
-        if !take(own, kib, BODIES_PER_SOURCE_KIB_MAX) {
-            return Err(Fault::Share);
-        }
-        if !take(all, kib, BODIES_KIB_MAX) {
-            own.fetch_sub(kib, Relaxed);
-            return Err(Fault::Busy);
-        }
+        take_both((own, BODIES_PER_SOURCE_KIB_MAX), (all, BODIES_KIB_MAX), kib)?;
         self.kib += kib;
         Ok(())
     }
@@ -202,6 +229,21 @@ mod tests {
         drop(room);
         assert!(one.room().grow(1).is_ok());
         assert_eq!(shares.all.bodies_kib.load(Relaxed), 0);
+    }
+
+    #[test]
+    fn room_for_answers_is_given_back() {
+        let shares = Shares::default();
+        let [one, other] = ["192.0.2.1", "192.0.2.2"].map(|text| shares.of(address(text)));
+        let (mut place, mut next) = (one.enter().ok().unwrap(), one.enter().ok().unwrap());
+        assert!(place.grow(ANSWERS_PER_SOURCE_KIB_MAX).is_ok());
+        assert!(matches!(next.grow(1), Err(Fault::Share)));
+        assert!(other.enter().ok().unwrap().grow(1).is_ok());
+        drop(place);
+        assert!(next.grow(1).is_ok());
+        drop(next);
+        assert_eq!(shares.all.answers_kib.load(Relaxed), 0);
+        assert_eq!(shares.all.requests.load(Relaxed), 0);
     }
 
     #[test]
