@@ -14,8 +14,6 @@ use crate::settings;
 use clap::{Args, Subcommand};
 use coffer_api::{CreateToken, CreatedToken, TokenEntry, TokenList, TokenSelf};
 use reqwest::Method;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 #[derive(Subcommand)]
 pub enum Token {
@@ -151,7 +149,7 @@ fn list(output: Output) -> Result<(), Failure> {
         return output.json(&all);
     }
     let row = |token: &TokenEntry| {
-        let state = state(token, OffsetDateTime::now_utc());
+        let state = if token.revoked { "revoked" } else { "valid" };
         let parent = token.parent.clone().unwrap_or_default();
         let scopes = token.scopes.join(" ");
         vec![
@@ -168,18 +166,6 @@ fn list(output: Output) -> Result<(), Failure> {
         &["ID", "PRINCIPAL", "PARENT", "EXPIRES", "STATE", "SCOPES"],
         &rows,
     )
-}
-
-/// What a token is worth by now.
-fn state(token: &TokenEntry, now: OffsetDateTime) -> &'static str {
-    let ends = OffsetDateTime::parse(&token.expires_at, &Rfc3339);
-    match (token.revoked, ends) {
-        (true, _) => "revoked",
-        (false, Ok(ends)) if ends <= now => "expired",
-        (false, Ok(_)) => "valid",
-        // A server that tells no time is not believed that the token lives.
-        (false, Err(_)) => "unknown",
-    }
 }
 
 /// `coffer whoami`.
@@ -203,34 +189,4 @@ pub fn whoami(output: Output) -> Result<(), Failure> {
             .map(|scope| vec!["scope".to_owned(), scope]),
     );
     output.table(&["WHO", ""], &rows)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_that_ran_out_is_not_called_valid() {
-        let now = OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
-        let of = |expires_at: &str, revoked| {
-            let token = TokenEntry {
-                id: "tok_1".to_owned(),
-                principal: "app/shop".to_owned(),
-                parent: None,
-                scopes: Vec::new(),
-                created_at: "2027-01-01T00:00:00.000000Z".to_owned(),
-                expires_at: expires_at.to_owned(),
-                revoked,
-            };
-            state(&token, now)
-        };
-        let [before, at, after] =
-            ["07:59:59", "08:00:00", "08:00:01"].map(|time| format!("2027-01-15T{time}.000000Z"));
-        assert_eq!(of(&before, false), "expired");
-        assert_eq!(of(&at, false), "expired");
-        assert_eq!(of(&after, false), "valid");
-        assert_eq!(of(&after, true), "revoked");
-        assert_eq!(of(&before, true), "revoked");
-        assert_eq!(of("soon", false), "unknown");
-    }
 }
