@@ -14,12 +14,13 @@ use hyper::body::Body as _;
 use hyper::{Method, Request, Response};
 use tokio::time::Instant;
 
+use super::answer::Body;
 use super::body;
 use super::call::{Call, turned_away};
 use super::finish::Finish;
 use super::journal::Journal;
 use super::problem::Fault;
-use super::reply::{Body, Reply};
+use super::reply::Reply;
 use super::routes::{self, Found, ROUTES};
 use super::shares::{Peer, Shares};
 use super::source::source_of;

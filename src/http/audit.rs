@@ -7,8 +7,9 @@ use std::net::IpAddr;
 
 use coffer_api::{AuditHead, AuditHeads, AuditKey};
 
+use super::answer::Body;
 use super::endpoint::{Answered, Asked, Endpoint};
-use super::reply::{Body, Reply};
+use super::reply::Reply;
 use super::url::{Query, canonical_number, wrong};
 use crate::door::{Head, LogQuery, LogReader, OutcomeFilter, RecordFilter};
 use crate::model::{Actions, Refusal, Timestamp, TokenId, Ttl};

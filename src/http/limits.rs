@@ -25,7 +25,7 @@ pub const ANSWERS_KIB_MAX: usize = 512 << 10;
 pub const ANSWERS_PER_SOURCE_KIB_MAX: usize = ANSWERS_KIB_MAX / 4;
 /// Answers up to this long are bounded by the number of requests alone, so that what changes something is never refused
 /// after it was done.
-pub const ANSWER_BYTES_SMALL: usize = 16 << 10;
+pub const ANSWER_BYTES_SMALL: usize = 2 * TOKEN_BODY_BYTES_MAX;
 /// What a streamed answer counts for: the pieces of it that may be in memory at once.
 pub const STREAM_KIB: usize = 8 << 10;
 /// Objects and arrays within one another.

@@ -21,6 +21,7 @@
 //! | [`limits`] | every number with its unit |
 
 mod activity;
+mod answer;
 pub mod app;
 mod audit;
 mod body;

@@ -9,11 +9,12 @@ use std::sync::Arc;
 use hyper::header::{HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH};
 use hyper::http::request::Parts;
 
+use super::answer::Body;
 use super::call::Asking;
 use super::endpoint::{Answered, Endpoint};
 use super::headers::single;
 use super::limits::IDEMPOTENCY_KEY_BYTES_MAX;
-use super::reply::{Body, Reply};
+use super::reply::Reply;
 use crate::door::{Access, Answer, Cx, Decision, Door, Operation, View};
 use crate::model::{Action, Kept, KeptAnswer, Refusal, Resource, TokenId};
 use crate::operations::once::Ticket;

@@ -12,11 +12,12 @@ use coffer_api::Status;
 use hyper::Method;
 use hyper::http::request::Parts;
 
+use super::answer::Body;
 use super::app::{App, Begun, Unsealed};
 use super::finish::Finish;
 use super::headers;
 use super::problem::Fault;
-use super::reply::{Body, Reply};
+use super::reply::Reply;
 use crate::door::{Credential, Request, RequestId};
 use crate::operations::status::ReadStatus;
 

@@ -9,7 +9,8 @@ use coffer_api::{PROBLEM_JSON, Problem};
 use hyper::header::{ALLOW, CONNECTION, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode, Version};
 
-use super::reply::{Body, respond};
+use super::answer::Body;
+use super::reply::respond;
 use crate::door::RequestId;
 use crate::model::{Lacking, Refusal, TokenProblem};
 

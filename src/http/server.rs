@@ -26,13 +26,13 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::activity::{Activity, Over};
+use super::answer::Body;
 use super::app::App;
 use super::limits::{
     CONNECTIONS_MAX, CONNECTIONS_PER_SOURCE_MAX, DRAIN_TIME_MAX, HANDSHAKE_TIME_MAX,
     HEADER_BYTES_MAX, HEADERS_MAX, IDLE_TIME_MAX, PING_INTERVAL, PING_TIME_MAX, STREAMS_MAX,
 };
 use super::linger::Lingering;
-use super::reply::Body;
 use super::shares::Peer;
 use super::source::network_of;
 use super::unread::RequestBody;

@@ -3,8 +3,9 @@
 //!
 //! Invariant: what a tile's path says is what its record says.
 
+use super::answer::Body;
 use super::endpoint::{Answered, Asked, Captured, Endpoint};
-use super::reply::{Body, Reply};
+use super::reply::Reply;
 use crate::door::{TILE_WIDTH, Tile};
 use crate::model::{Refusal, Resource, StreamId};
 use crate::operations::audit::{ReadCheckpoint, ReadTile};
