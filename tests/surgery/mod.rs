@@ -15,7 +15,7 @@ mod restarted;
 mod retention;
 mod rewrap;
 pub mod rows;
-mod structure;
+pub mod structure;
 mod truth;
 mod turned_back;
 

@@ -13,6 +13,66 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use crate::support::cluster::{Cluster, Start};
 use crate::support::node::text;
 
+/// An index of SQLite's that its table knows nothing of for a while: what is done to the table meanwhile is not done to it.
+pub struct Aside {
+    url: String,
+    name: String,
+    table: String,
+    page: i64,
+    text: String,
+}
+
+impl Aside {
+    /// The indexes that can be: those that uphold no constraint.
+    pub const INDEXES: [&str; 2] = ["version_term", "document_due"];
+
+    pub async fn lay(url: &str, index: &str) -> Self {
+        let mut file = open(url).await;
+        let row =
+            sqlx::query_as("SELECT tbl_name, rootpage, sql FROM sqlite_master WHERE name = $1");
+        let row = row.bind(index).fetch_one(&mut file);
+        let (table, page, text): (String, i64, String) = row.await.expect("an index");
+        file.close().await.expect("closed");
+        let aside = Self {
+            url: url.to_owned(),
+            name: index.to_owned(),
+            table,
+            page,
+            text,
+        };
+        let gone = format!("DELETE FROM sqlite_master WHERE name = '{index}'");
+        aside.alter_schema(&gone, 1_000_000).await;
+        aside
+    }
+
+    pub async fn put_back(self) {
+        let Self {
+            name,
+            table,
+            page,
+            text,
+            ..
+        } = &self;
+        let put = format!(
+            "INSERT INTO sqlite_master VALUES ('index', '{name}', '{table}', {page}, '{text}')"
+        );
+        self.alter_schema(&put, 1_000_001).await;
+    }
+
+    async fn alter_schema(&self, statement: &str, version: u32) {
+        let statements =
+            format!("PRAGMA writable_schema = ON; {statement}; PRAGMA schema_version = {version}");
+        alter(&self.url, &statements).await;
+    }
+}
+
+/// Makes every index of SQLite's anew, of what its table holds.
+pub async fn mend(cluster: &Cluster) {
+    if cluster.engine == Engine::Sqlite {
+        alter(&cluster.url, "REINDEX").await;
+    }
+}
+
 /// A statement on an index as if it were a table: its row of the schema is another while it runs.
 async fn on_index(url: &str, index: &str, columns: &str, statement: &str) {
     let text: String = {

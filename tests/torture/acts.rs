@@ -5,10 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use coffer::store::Engine;
+
 use super::Chance;
+use crate::support::cluster::Cluster;
 use crate::surgery::columns::{Class, classes};
 use crate::surgery::damages::{self, Damage, Victim};
 use crate::surgery::rows::{Cell, Knife, Row, Rows, Table, lacking};
+use crate::surgery::structure::Aside;
 
 /// An act, as rows of tables that go and rows that come.
 pub struct Act {
@@ -36,6 +40,8 @@ const TOGETHER: [&[&str]; 5] = [
 ];
 /// Of so many acts on one cell or row, one is on more.
 const KINDS: usize = 16;
+/// Of so many acts between starts, one is hidden from an index.
+const ASIDE_EACH: usize = 3;
 /// Rows that are deleted in one go, at most.
 const RUN_MAX: usize = 12;
 /// Bytes that are put behind others, at most.
@@ -105,6 +111,16 @@ impl Act {
             .collect();
         knife.replace_all(&parts).await.is_ok()
     }
+}
+
+/// An index of SQLite's, now and then, that does not learn what is done to its table.
+pub async fn lay_aside(cluster: &Cluster, chance: &mut Chance) -> Option<Aside> {
+    if cluster.engine == Engine::Postgres || chance.below(ASIDE_EACH) > 0 {
+        return None;
+    }
+    let index = chance.one_of(&Aside::INDEXES);
+    eprintln!("{index} does not learn it:");
+    Some(Aside::lay(&cluster.url, index).await)
 }
 
 /// Whether `check` has to name what became of the rows: not where only columns differ whose lie nobody can know, and not

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::acts::{Act, Sight, must_be_named};
+use super::acts::{Act, Sight, lay_aside, must_be_named};
 use super::truths::{Callers, Clients, Current, LIMITED, PATHS, Truths};
 use super::{Chance, rounds};
 use crate::support::client::Client;
@@ -17,6 +17,7 @@ use crate::support::cluster::{Cluster, Start, on_both};
 use crate::support::eventually;
 use crate::support::node::{Ended, Node, text};
 use crate::surgery::rows::{Knife, Rows, Table};
+use crate::surgery::structure::mend;
 
 const CLIENTS: usize = 4;
 /// Rounds after which another cluster is begun: each round reads the whole log more than once.
@@ -172,11 +173,15 @@ impl Ground {
 
     /// Something is done while no server runs; one is started on what is left.
     async fn between_starts(&mut self, chance: &mut Chance, title: &str, tally: &mut Tally) {
+        let aside = lay_aside(&self.cluster, chance).await;
         let mut knife = Knife::at(&self.cluster.database_url()).await;
         let act = self.act(&mut knife, chance, title, "between starts", tally);
         let act = act.await;
         let after = knife.rows(&self.tables).await;
         knife.close().await;
+        if let Some(aside) = aside {
+            aside.put_back().await;
+        }
         let (named, began) = (self.check(tally).await, self.truths.writes());
         let must = must_be_named(&self.sight(&self.good), &after);
         assert!(named || !must, "check names nothing");
@@ -349,6 +354,7 @@ impl Ground {
 
     /// The good copy is whole again.
     async fn put_back(&self) {
+        mend(&self.cluster).await;
         let mut knife = Knife::at(&self.cluster.database_url()).await;
         let set = knife.set(&self.tables, &self.good).await;
         set.expect("it can be put back");

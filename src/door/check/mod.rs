@@ -78,13 +78,17 @@ pub async fn check(store: &Store, keys: &Keyring) -> Result<Vec<String>, StartEr
         lines: Vec::new(),
     };
     check.lines = broken_structure(&mut check.reader).await?;
-    check.lines.extend(odd_rows(&mut check.reader).await?);
-    check.change_sequence().await?;
-    check.streams().await?;
-    let places = check.places().await?;
-    check.wrapped_keys(&places).await?;
-    let named = check.documents(&places.opened).await?;
-    check.versions(&places.opened, named).await?;
+    let sound = check.lines.is_empty();
+    match check.rows().await {
+        Ok(()) => {}
+        // What was named already may be why.
+        Err(StartError(why)) if !sound => {
+            check
+                .lines
+                .push(format!("database: it was not read further: {why}"));
+        }
+        Err(error) => return Err(error),
+    }
     Ok(check.lines)
 }
 
@@ -145,6 +149,18 @@ const fn is_full<T>(page: &[T]) -> bool {
 }
 
 impl Check<'_> {
+    /// Every row of every table.
+    async fn rows(&mut self) -> Result<(), StartError> {
+        let odd = odd_rows(&mut self.reader).await?;
+        self.lines.extend(odd);
+        self.change_sequence().await?;
+        self.streams().await?;
+        let places = self.places().await?;
+        self.wrapped_keys(&places).await?;
+        let named = self.documents(&places.opened).await?;
+        self.versions(&places.opened, named).await
+    }
+
     fn say(&mut self, line: String) {
         self.lines.push(line);
     }
