@@ -58,10 +58,7 @@ macro_rules! rows {
         let time_max = connection.time_max;
         let rows: Result<Vec<$columns>, sqlx::Error> = on!(connection, |conn| {
             let work = sqlx::query_as::<_, $columns>($sql)$(.bind($bind))*.fetch_all(conn);
-            match time_max {
-                None => work.await,
-                Some(time) => tokio::time::timeout(time, work).await.unwrap_or(Err(sqlx::Error::PoolTimedOut)),
-            }
+            crate::store::connection::in_time(time_max, work).await
         });
         connection.end_statement(rows)
     }};
@@ -75,16 +72,26 @@ macro_rules! run {
         let time_max = connection.time_max;
         let changed: Result<u64, sqlx::Error> = on!(connection, |conn| {
             let work = async { sqlx::query($sql)$(.bind($bind))*.execute(conn).await.map(|done| done.rows_affected()) };
-            match time_max {
-                None => work.await,
-                Some(time) => tokio::time::timeout(time, work).await.unwrap_or(Err(sqlx::Error::PoolTimedOut)),
-            }
+            crate::store::connection::in_time(time_max, work).await
         });
         connection.end_statement(changed)
     }};
 }
 
 pub(super) use {on, rows, run};
+
+/// An answer, or that it was waited for too long.
+pub(super) async fn in_time<T>(
+    time_max: Option<Duration>,
+    work: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    match time_max {
+        None => work.await,
+        Some(time) => tokio::time::timeout(time, work)
+            .await
+            .unwrap_or(Err(sqlx::Error::PoolTimedOut)),
+    }
+}
 
 impl Connection {
     pub(super) fn new(conn: Conn, role: Role) -> Self {

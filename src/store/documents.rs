@@ -6,7 +6,7 @@
 use crate::model::{DocumentKind, DocumentRow, Timestamp};
 
 use super::connection::{fixed, natural, on, rows};
-use super::many::{Many, all_put, run_many};
+use super::many::{Many, Rows, all_put, run_many};
 use super::world::{Seen, stamp};
 use super::{Connection, StoreError};
 
@@ -302,26 +302,28 @@ impl Connection {
 }
 
 pub(super) const INSERT: Many = Many {
-    before: "INSERT INTO document (kind, id, space, name, grave, due, sealed) VALUES ",
-    row: "(?, ?, ?, ?, ?, ?, ?)",
-    between: ", ",
+    before: "INSERT INTO document (kind, id, space, name, grave, due, sealed) ",
+    rows: Rows::Table,
+    columns: &[
+        "BIGINT", "BYTEA", "BYTEA", "TEXT", "BYTEA", "BIGINT", "BYTEA",
+    ],
     after: " ON CONFLICT (kind, id) DO UPDATE SET space = excluded.space, name = excluded.name,
         grave = excluded.grave, due = excluded.due, sealed = excluded.sealed",
 };
 
 // Leaves the index of names alone where the row stands already: most of what is put.
 pub(super) const UPSERT_IN_PLACE: Many = Many {
-    before: "INSERT INTO document (kind, id, space, name, grave, due, sealed) VALUES ",
-    row: "(?, ?, ?, ?, ?, ?, ?)",
-    between: ", ",
+    before: "INSERT INTO document (kind, id, space, name, grave, due, sealed) ",
+    rows: Rows::Table,
+    columns: &["BIGINT", "BYTEA", "BYTEA", "TEXT", "BYTEA", "BIGINT", "BYTEA"],
     after: " ON CONFLICT (kind, id) DO UPDATE SET due = excluded.due, sealed = excluded.sealed
         WHERE document.space = excluded.space AND document.name = excluded.name AND document.grave = excluded.grave",
 };
 
 pub(super) const DELETE: Many = Many {
     before: "DELETE FROM document WHERE ",
-    row: "(kind = ? AND id = ?)",
-    between: " OR ",
+    rows: Rows::Named(&["kind", "id"]),
+    columns: &["BIGINT", "BYTEA"],
     after: "",
 };
 

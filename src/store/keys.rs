@@ -6,7 +6,7 @@
 use crate::model::{KeyKind, KeyRow};
 
 use super::connection::{fixed, natural, on, rows};
-use super::many::{Many, all_put, run_many};
+use super::many::{Many, Rows, all_put, run_many};
 use super::world::{Seen, stamp};
 use super::{Connection, StoreError};
 
@@ -98,23 +98,23 @@ impl Connection {
 }
 
 pub(super) const INSERT: Many = Many {
-    before: "INSERT INTO wrapped_key (kind, environment, term, wrapped) VALUES ",
-    row: "(?, ?, ?, ?)",
-    between: ", ",
+    before: "INSERT INTO wrapped_key (kind, environment, term, wrapped) ",
+    rows: Rows::Table,
+    columns: &["BIGINT", "BYTEA", "BIGINT", "BYTEA"],
     after: " ON CONFLICT (kind, environment, term) DO UPDATE SET wrapped = excluded.wrapped",
 };
 
 pub(super) const DELETE: Many = Many {
     before: "DELETE FROM wrapped_key WHERE ",
-    row: "(kind = ? AND environment = ?)",
-    between: " OR ",
+    rows: Rows::Named(&["kind", "environment"]),
+    columns: &["BIGINT", "BYTEA"],
     after: "",
 };
 
 pub(super) const DELETE_TERMS: Many = Many {
     before: "DELETE FROM wrapped_key WHERE ",
-    row: "(kind = ? AND environment = ? AND term = ?)",
-    between: " OR ",
+    rows: Rows::Named(&["kind", "environment", "term"]),
+    columns: &["BIGINT", "BYTEA", "BIGINT"],
     after: "",
 };
 

@@ -6,7 +6,7 @@
 use crate::model::{DataKeyRow, EnvironmentId, SecretId, VersionId, VersionRow};
 
 use super::connection::{fixed, natural, on, rows};
-use super::many::{Many, all_put, run_many};
+use super::many::{Many, Rows, all_put, run_many};
 use super::world::{Seen, stamp};
 use super::{Connection, StoreError};
 
@@ -205,26 +205,25 @@ impl Connection {
 }
 
 pub(super) const INSERT: Many = Many {
-    before: "INSERT INTO version (id, environment, secret, term, wrapped, sealed) VALUES ",
-    row: "(?, ?, ?, ?, ?, ?)",
- between: ", ",
+    before: "INSERT INTO version (id, environment, secret, term, wrapped, sealed) ",
+    rows: Rows::Table,
+    columns: &["BYTEA", "BYTEA", "BYTEA", "BIGINT", "BYTEA", "BYTEA"],
     after: " ON CONFLICT (id) DO UPDATE SET environment = excluded.environment, secret = excluded.secret,
         term = excluded.term, wrapped = excluded.wrapped, sealed = excluded.sealed",
 };
 
-// Both call what `VALUES` gives so.
 pub(super) const UPDATE_DATA_KEYS: Many = Many {
-    before: "UPDATE version SET term = n.column2, wrapped = n.column3 FROM (VALUES ",
-    row: "(?, ?, ?)",
-    between: ", ",
+    before: "UPDATE version SET term = n.column2, wrapped = n.column3 FROM (",
+    rows: Rows::Table,
+    columns: &["BYTEA", "BIGINT", "BYTEA"],
     after: ") n WHERE version.id = n.column1",
 };
 
 pub(super) const DELETE: Many = Many {
-    before: "DELETE FROM version WHERE id IN (",
-    row: "?",
-    between: ", ",
-    after: ")",
+    before: "DELETE FROM version WHERE ",
+    rows: Rows::Named(&["id"]),
+    columns: &["BYTEA"],
+    after: "",
 };
 
 fn seen(rows: Vec<Columns>) -> Result<Seen<Vec<VersionRow>>, StoreError> {

@@ -1,5 +1,5 @@
 //! The single writer of a node: makes decisions and their records true, in batches, under a signed tree head.
-//! It takes what waits and yields until its queue stops growing; reads never take the world's lock, commands share one.
+//! It takes what waits, and yields before until its queue stops growing where that pays; reads never take the world's lock, commands share one.
 //!
 //! Invariant: the next tree replaces the old one only when the outcome of its commit is known.
 
@@ -186,7 +186,9 @@ impl Ledger {
             if probing {
                 self.probe().await?;
             }
-            self.gather_others().await;
+            if self.gathers(granted.is_some()) {
+                self.gather_others().await;
+            }
             match granted {
                 Some((writer, Ok(world))) => self.commit(writer, world).await?,
                 Some((writer, Err(error))) => self.lock_failed(writer, error).await?,
@@ -204,6 +206,13 @@ impl Ledger {
                 self.shared.queue.wake();
             }
         }
+    }
+
+    /// Whether a batch is worth waiting for. PostgreSQL stores one on another core, so that the next is decided meanwhile
+    /// where this one was not waited for; and who comes while the lock is waited for joins anyway.
+    fn gathers(&self, granted: bool) -> bool {
+        let (_, commands) = self.shared.queue.lengths();
+        self.shared.store.engine() == Engine::Sqlite || !granted && commands == 0
     }
 
     /// Yields until the queue stops growing, so that one commit serves whoever is about to ask.
