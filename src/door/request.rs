@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use crate::crypto::PlainToken;
 
@@ -55,6 +56,21 @@ pub struct RequestId {
     pub counter: u64,
 }
 
+/// As it is written, and in no other way.
+impl FromStr for RequestId {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (boot, counter) = text.split_once('-').ok_or(())?;
+        let number = |digits: &str| u64::from_str_radix(digits, 16).map_err(|_| ());
+        let id = Self {
+            boot: number(boot)?,
+            counter: number(counter)?,
+        };
+        (id.to_string() == text).then_some(id).ok_or(())
+    }
+}
+
 impl std::fmt::Display for RequestId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut text = [0; 16 + 1 + 16];
@@ -71,5 +87,31 @@ impl std::fmt::Display for RequestId {
         }
         let text = std::str::from_utf8(&text[..17 + digits]).expect("digits and a dash");
         f.write_str(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RequestId;
+
+    #[test]
+    fn an_id_has_one_spelling() {
+        for (boot, counter) in [(0xab, 0), (u64::MAX, 0x10), (0, u64::MAX)] {
+            let id = RequestId { boot, counter };
+            assert_eq!(id.to_string().parse(), Ok(id));
+        }
+        for wrong in [
+            "",
+            "-",
+            "1",
+            "ab-1",
+            "00000000000000ab-01",
+            "00000000000000AB-1",
+            "00000000000000ab-+1",
+            "00000000000000ab-1-1",
+            "00000000000000ab-10000000000000000",
+        ] {
+            assert_eq!(wrong.parse::<RequestId>(), Err(()), "{wrong}");
+        }
     }
 }

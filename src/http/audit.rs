@@ -11,7 +11,7 @@ use super::answer::Body;
 use super::endpoint::{Answered, Asked, Endpoint};
 use super::reply::Reply;
 use super::url::{Query, canonical_number, wrong};
-use crate::door::{Head, LogQuery, LogReader, OutcomeFilter, RecordFilter};
+use crate::door::{Head, LogQuery, LogReader, OutcomeFilter, RecordFilter, RequestId};
 use crate::model::{Actions, Refusal, Timestamp, TokenId, Ttl};
 use crate::operations::audit::{BundleLog, ExportLog, ReadHeads, ReadRecords, ReadVerifierKey};
 
@@ -97,6 +97,9 @@ pub(super) fn filter(query: &mut Query, now: Timestamp) -> Result<RecordFilter, 
             _ => None,
         })?,
         outcome: condition(query, "outcome", "a status or a code", outcome)?,
+        request: condition(query, "request", "the id of a request", |id| {
+            id.parse::<RequestId>().ok().map(|id| id.to_string())
+        })?,
     })
 }
 

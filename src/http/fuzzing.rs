@@ -130,7 +130,7 @@ pub(crate) fn conditions(input: &[u8]) {
     let again = read(&said).expect("what is recorded can be asked again");
     assert_eq!(again.to_string(), said);
     // One spelling of everything but instants, which may be so long ago, and names.
-    for key in ["token", "source", "action", "verdict", "outcome"] {
+    for key in ["token", "source", "action", "verdict", "outcome", "request"] {
         let of_key = |text: &str| {
             let mut pairs = form_urlencoded::parse(text.as_bytes());
             pairs

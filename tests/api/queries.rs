@@ -58,8 +58,12 @@ async fn agree(v: &TestVault, reader: &Token) {
     };
     let (since, until) = (time(8), time(all.len() - 6));
     let only_reader = format!("token={}", reader.id);
+    let ninth: Value = serde_json::from_str(&all[8]).expect("a record");
+    let ninth = text(&ninth, "request").to_owned();
+    let only_ninth = format!("request={ninth}");
+    let not_by_nobody = format!("{only_ninth}&principal=app/nobody");
     type Is<'a> = &'a dyn Fn(&Value) -> bool;
-    let cases: [(&str, Is<'_>); 11] = [
+    let cases: [(&str, Is<'_>); 14] = [
         ("principal=app/root&action=write,manage", &|r| {
             text(r, "principal") == "app/root" && ["write", "manage"].contains(&text(r, "action"))
         }),
@@ -68,6 +72,9 @@ async fn agree(v: &TestVault, reader: &Token) {
             text(r, "action") == "read" && text(r, "source") == "127.0.0.1"
         }),
         ("action=read&source=127.0.0.9", &|_| false),
+        (&only_ninth, &|r| text(r, "request") == ninth),
+        (&not_by_nobody, &|_| false),
+        ("request=00000000000000aa-1", &|_| false),
         ("resource=shop/**&principal=app/root", &|r| {
             text(r, "resource").starts_with("shop/") || text(r, "resource") == "shop"
         }),
@@ -174,7 +181,7 @@ both_engines! {
         for bad in [
             "since=yesterday", "since=2026-07-06", "until=2026-07-06T12:00:00%2B02:00", "principal=", "token=root", "source=here", "action=fly",
             "action=", "resource=a//b", "resource=**/x", "verdict=maybe", "outcome=99", "outcome=OK", "order=up", "order=newest&limit=100001",
-            "limit=1001", "since=+5", "since=05", "outcome=+200", "outcome=0200", "outcome=-", "outcome=70000", "source=::ffff:10.0.0.1",
+            "limit=1001", "since=+5", "since=05", "outcome=+200", "outcome=0200", "outcome=-", "outcome=70000", "request=1", "request=00000000000000AA-1", "request=00000000000000aa-01", "source=::ffff:10.0.0.1",
             "source=2001:DB8::1", "action=read,read", &long,
         ] {
             v.get(&format!("/audit/records?{bad}"), &v.root).await.is_problem(400, "bad-request");

@@ -47,6 +47,9 @@ pub struct Query {
     /// With this outcome: a status such as 404, or a code such as not-found.
     #[arg(long, value_name = "OUTCOME")]
     outcome: Option<String>,
+    /// Of the request of this id, which every refusal shows.
+    #[arg(long, value_name = "ID")]
+    request: Option<String>,
     /// At most so many.
     #[arg(short = 'n', long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=RECORDS_MAX))]
     limit: u32,
@@ -125,7 +128,8 @@ impl Query {
             .query_if("action", self.action)
             .query_if("resource", self.resource)
             .query_if("verdict", verdict)
-            .query_if("outcome", self.outcome);
+            .query_if("outcome", self.outcome)
+            .query_if("request", self.request);
         let (mut rest, mut printed) = (Vec::new(), 0_u32);
         Client::from_environment()?.stream(&route, |bytes| {
             rest.extend_from_slice(bytes);

@@ -32,6 +32,8 @@ pub struct RecordFilter {
     pub allowed: Option<bool>,
     /// What was answered.
     pub outcome: Option<OutcomeFilter>,
+    /// Of the request of this id.
+    pub request: Option<String>,
 }
 
 /// An outcome, by either of its parts.
@@ -78,6 +80,7 @@ impl RecordFilter {
             && is(self.principal.as_ref(), record.principal.as_ref())
             && is(self.token.as_ref(), record.token.as_ref())
             && is(self.source.as_ref(), record.source.as_ref())
+            && is(self.request.as_ref(), record.request.as_ref())
             && self.actions.is_none_or(|actions| {
                 record
                     .action
@@ -107,7 +110,8 @@ impl RecordFilter {
         };
         let exactly = |key: &str, text: &String| format!("\"{key}\":\"{text}\"").into_bytes();
         let spelt = |text: &&String| !text.contains('*');
-        None.or_else(|| Some(exactly("token", self.token.as_ref().filter(plain)?)))
+        None.or_else(|| Some(exactly("request", self.request.as_ref().filter(plain)?)))
+            .or_else(|| Some(exactly("token", self.token.as_ref().filter(plain)?)))
             .or_else(|| {
                 let resource = self.resource.as_ref().map(|(text, _)| text);
                 Some(exactly("resource", resource.filter(plain).filter(spelt)?))
@@ -157,6 +161,7 @@ impl fmt::Display for RecordFilter {
                 OutcomeFilter::Code(code) => format!("outcome={code}"),
                 OutcomeFilter::Status(status) => format!("outcome={status}"),
             }),
+            self.request.as_ref().map(|id| format!("request={id}")),
         ];
         f.write_str(&parts.into_iter().flatten().collect::<Vec<_>>().join("&"))
     }

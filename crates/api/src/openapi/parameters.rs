@@ -148,6 +148,12 @@ pub(super) fn all() -> Map<String, Value> {
             json!({ "type": "string", "pattern": "^([1-9][0-9]{2}|[a-z0-9-]*[a-z-][a-z0-9-]*)$", "maxLength": 768 }),
         ),
         (
+            "request",
+            "query",
+            "Of the request of this id.",
+            json!({ "type": "string", "pattern": "^[0-9a-f]{16}-(0|[1-9a-f][0-9a-f]{0,15})$" }),
+        ),
+        (
             "format",
             "query",
             "How records are written.",

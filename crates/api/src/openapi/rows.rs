@@ -242,7 +242,7 @@ fn tokens() -> Vec<Row> {
 fn audit() -> Vec<Row> {
     vec![
         get("/audit/records", "readRecords", "Gives the newest records that fulfil every condition.", ON_LOG)
-            .takes(&["records", "order", "since", "until", "principal", "token", "source", "action", "resource", "verdict", "outcome"])
+            .takes(&["records", "order", "since", "until", "principal", "token", "source", "action", "resource", "verdict", "outcome", "request"])
             .gives_text(JSONL, "One record a line. An answer that breaks off is not whole."),
         get("/audit/export", "exportLog", "Gives every record.", ON_LOG)
             .takes(&["format"])
