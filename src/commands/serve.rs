@@ -11,6 +11,7 @@ use clap::Args;
 use coffer::config::Config;
 use coffer::crypto::{Hardening, RootKey, locked_memory};
 use coffer::door::Door;
+use coffer::fault;
 use coffer::http::tls::{CertificateFiles, Certificates};
 use coffer::http::{App, NodeFacts, scrape, server};
 use coffer::jobs::{self, Refresher};
@@ -158,7 +159,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the port.
+    /// Opens the port; unsealed from its first request on where `opened` is there.
     pub async fn listen(
         config: Config,
         certificates: Arc<Certificates>,
@@ -173,6 +174,7 @@ impl Server {
         let mut boot = [0; 8];
         coffer::entropy::Entropy::fill(&coffer::entropy::SystemEntropy, &mut boot);
         let app = App::new(config.trusted_proxies, u64::from_be_bytes(boot), metrics);
+        let working = opened.map(|opened| let_in(&app, opened));
         let (stop, stopped) = watch::channel(false);
         let http = tokio::spawn(server::serve(
             listener,
@@ -185,30 +187,21 @@ impl Server {
             tokio::spawn(scrape::serve(listener, Arc::clone(&app), stop.subscribe()))
         });
         tracing::info!(%address, "listening");
-        let server = Self {
+        fault::pause("listening").await;
+        Ok(Self {
             app,
-            working: None,
+            working,
             certificates,
             address,
             http,
             scrape,
             retention: config.retention,
             stop,
-        };
-        Ok(match opened {
-            Some(opened) => server.unsealed(opened),
-            None => server,
         })
     }
 
     fn unsealed(self, opened: Opened) -> Self {
-        let Opened {
-            door,
-            refresher,
-            facts,
-        } = opened;
-        self.app.unseal(door.clone(), refresher.clone(), facts);
-        let working = Some((door, refresher));
+        let working = Some(let_in(&self.app, opened));
         Self { working, ..self }
     }
 
@@ -259,6 +252,17 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// Lets requests in; what works from then on.
+fn let_in(app: &App, opened: Opened) -> (Door, Refresher) {
+    let Opened {
+        door,
+        refresher,
+        facts,
+    } = opened;
+    app.unseal(door.clone(), refresher.clone(), facts);
+    (door, refresher)
 }
 
 /// Opens a port; one that was 0 is a number then.

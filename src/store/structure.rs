@@ -1,6 +1,7 @@
-//! Whether SQLite's file is built as Coffer builds it: the same tables and indexes, each index with what its table holds.
-//! SQLite answers from an index or from a table, whichever is quicker: where the two differ, one statement sees what another
-//! does not, and a check would look at the one and the server believe the other.
+//! Whether the database is built as Coffer builds it: the same tables and indexes, and on SQLite each index with what its
+//! table holds. A database answers from an index or from a table, whichever is quicker: where the two differ, one statement
+//! sees what another does not, and a check would look at the one and the server believe the other. A table that is not
+//! logged, or has children, holds less or more than what was stored.
 //!
 //! Invariant: nothing that is said here carries a stored value.
 
@@ -13,7 +14,41 @@ use super::migrate::{CREATE, MIGRATIONS, run_script};
 use super::{Connection, Engine, Role, Store, StoreError};
 
 /// What the file holds: kind, name, and whose it is, with the text that made it.
-const LIST: &str = "SELECT type, name, tbl_name, COALESCE(sql, '') FROM sqlite_master";
+const SQLITE_LIST: &str = "SELECT type, name, tbl_name, COALESCE(sql, '') FROM sqlite_master";
+
+/// The same of our tables, as the catalogue has it; what else is in the database is nobody's here. Indexes that uphold
+/// nothing and are not ours may be added: PostgreSQL's own do not lie. From 18 on a NOT NULL is a constraint too.
+const POSTGRES_LIST: &str = "
+    WITH ours AS (
+        SELECT c.oid, c.relname::text AS name, c.relkind, c.relpersistence FROM pg_class c
+        WHERE c.oid IN (
+            to_regclass('world'), to_regclass('note'), to_regclass('document'), to_regclass('version'),
+            to_regclass('wrapped_key'), to_regclass('stream'), to_regclass('segment'), to_regclass('migration')
+        )
+    )
+    SELECT 'table', name, name, concat(
+        CASE relkind WHEN 'r' THEN 'of rows' ELSE 'of kind ' || relkind::text END,
+        CASE relpersistence WHEN 'p' THEN ', logged' ELSE ', not logged' END,
+        CASE WHEN EXISTS (SELECT FROM pg_inherits WHERE oid IN (inhparent, inhrelid)) THEN ', related' END
+    ) FROM ours
+    UNION ALL
+    SELECT 'column', concat(name, '.', attname), name, concat(
+        format_type(atttypid, atttypmod), CASE WHEN attnotnull THEN ' NOT NULL' END,
+        CASE WHEN collname <> 'default' THEN ' COLLATE ' || collname END, CASE WHEN atthasdef THEN ' DEFAULT' END,
+        attidentity, attgenerated
+    ) FROM ours JOIN pg_attribute ON attrelid = ours.oid LEFT JOIN pg_collation ON pg_collation.oid = attcollation
+    WHERE attnum > 0 AND NOT attisdropped
+    UNION ALL
+    SELECT 'index', of_index.relname::text, name, concat(
+        pg_get_indexdef(indexrelid, 0, true), CASE WHEN NOT (indisvalid AND indisready AND indimmediate) THEN ' (not valid)' END
+    ) FROM ours JOIN pg_index ON indrelid = ours.oid JOIN pg_class of_index ON of_index.oid = indexrelid
+    WHERE indisunique OR of_index.relname IN ('document_due', 'version_term')
+    UNION ALL
+    SELECT 'constraint', conname::text, name, pg_get_constraintdef(pg_constraint.oid)
+    FROM ours JOIN pg_constraint ON conrelid = ours.oid WHERE contype NOT IN ('n', 'p', 'u')";
+
+/// What it says of what the migrations make: kind, name, table and text, with tabs between them.
+const POSTGRES_MADE: &str = include_str!("../../migrations/postgres/structure.txt");
 
 /// Lines of one look, at most.
 const INTEGRITY: &str = "PRAGMA integrity_check(1000)";
@@ -26,11 +61,8 @@ type Structure = BTreeMap<(String, String), (String, String)>;
 impl Store {
     /// Refuses tables and indexes that are not Coffer's, and those that lack some, after a migration.
     pub(super) async fn refuse_other_structure(&self) -> Result<(), StoreError> {
-        if self.engine() == Engine::Postgres {
-            return Ok(());
-        }
         let mut reader = self.reader().await?;
-        match reader.find_structure().await? == made().await? {
+        match reader.find_structure().await? == made(self.engine()).await? {
             true => Ok(()),
             false => Err(StoreError::Refused(OTHER.to_owned())),
         }
@@ -39,18 +71,19 @@ impl Store {
 
 impl Connection {
     async fn find_structure(&mut self) -> Result<Structure, StoreError> {
-        let rows = rows!(self, (String, String, String, String), LIST)?;
+        let text = match self.engine() {
+            Engine::Sqlite => SQLITE_LIST,
+            Engine::Postgres => POSTGRES_LIST,
+        };
+        let rows = rows!(self, (String, String, String, String), text)?;
         let by_name = |(kind, name, table, text)| ((kind, name), (table, text));
         Ok(rows.into_iter().map(by_name).collect())
     }
 
-    /// A line for each table or index that is not as Coffer makes it, and for each place where an index and its table do
-    /// not agree; nothing on PostgreSQL. It reads the whole file.
+    /// A line for each table or index that is not as Coffer makes it and, on SQLite, for each place where an index and its
+    /// table do not agree, for which it reads the whole file.
     pub async fn list_broken_structure(&mut self) -> Result<Vec<String>, StoreError> {
-        if self.engine() == Engine::Postgres {
-            return Ok(Vec::new());
-        }
-        let (found, made) = (self.find_structure().await?, made().await?);
+        let (found, made) = (self.find_structure().await?, made(self.engine()).await?);
         let names: BTreeSet<_> = found.keys().chain(made.keys()).collect();
         let differs = names
             .into_iter()
@@ -65,6 +98,9 @@ impl Connection {
                 format!("{} {}: {why}", key.0, key.1)
             })
             .collect();
+        if self.engine() == Engine::Postgres {
+            return Ok(lines);
+        }
         // However long that takes.
         let time_max = self.time_max.take();
         let said = rows!(self, (String,), INTEGRITY);
@@ -79,7 +115,15 @@ impl Connection {
 }
 
 /// What the migrations make.
-async fn made() -> Result<Structure, StoreError> {
+async fn made(engine: Engine) -> Result<Structure, StoreError> {
+    if engine == Engine::Postgres {
+        let words = |line: &str| {
+            let mut words = line.splitn(4, '\t').map(str::to_owned);
+            let mut word = || words.next().unwrap_or_default();
+            ((word(), word()), (word(), word()))
+        };
+        return Ok(POSTGRES_MADE.lines().map(words).collect());
+    }
     let fresh = SqliteConnection::connect("sqlite::memory:").await?;
     let mut fresh = Connection::new(Conn::Sqlite(Box::new(fresh)), Role::Migrator);
     run_script(&mut fresh, CREATE).await?;

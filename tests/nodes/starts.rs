@@ -49,6 +49,22 @@ async fn of_two_inits_one_founds_the_cluster() {
     }
 }
 
+/// Nobody is told for a moment that an operator has to unseal it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_as_soon_as_it_listens_is_answered() {
+    let (cluster, a) = Cluster::with_one(Engine::Sqlite).await;
+    cluster.set(&a, "payments/prod/one", "1").await;
+    assert_eq!(a.end().await.code, Some(0));
+    let held = Start {
+        points: "listening=hold",
+        ..Start::default()
+    };
+    let a = cluster.start_with("a", held).await;
+    assert_eq!(cluster.value(&a, "payments/prod/one").await, "1");
+    a.go_on();
+    assert_eq!(a.end().await.code, Some(0));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_beside_an_init_serves_what_was_founded_or_says_so() {
     let cluster = Cluster::unfounded(Engine::Postgres).await;
