@@ -173,7 +173,7 @@ const POSTGRES_FOREIGN_CODE: &str = "
     )
     SELECT (SELECT COUNT(*) FROM pg_trigger t JOIN ours ON ours.oid = t.tgrelid WHERE NOT t.tgisinternal)
         + (SELECT COUNT(*) FROM pg_rewrite r JOIN ours ON ours.oid = r.ev_class)
-        + (SELECT COUNT(*) FROM ours WHERE relrowsecurity OR relkind NOT IN ('r', 'p'))";
+        + (SELECT COUNT(*) FROM ours WHERE relrowsecurity OR relkind <> 'r')";
 
 const SQLITE_FOREIGN_CODE: &str = "
     SELECT COUNT(*) FROM sqlite_master WHERE type NOT IN ('table', 'index')";

@@ -11,8 +11,8 @@ use super::{Engine, StoreError};
 
 /// The most rows of one statement on SQLite, as a power of two.
 const RUN_MAX_LOG: usize = 6;
-/// The most rows of one statement on PostgreSQL: a message is far below its limit of a gibibyte.
-const ROWS_MAX: usize = 256;
+/// The most rows of one statement on PostgreSQL: each may have half a mebibyte, and an array is one piece there.
+const ROWS_MAX: usize = 64;
 
 /// The texts of one statement.
 pub(super) struct Texts {
@@ -195,7 +195,7 @@ mod tests {
     fn rows_are_cut_into_those_of_one_statement_each() {
         let lengths = |engine, rows: &[()]| runs(engine, rows).map(<[()]>::len).collect::<Vec<_>>();
         assert_eq!(lengths(Engine::Sqlite, &[(); 203]), [64, 64, 64, 8, 2, 1]);
-        assert_eq!(lengths(Engine::Postgres, &[(); 300]), [256, 44]);
+        assert_eq!(lengths(Engine::Postgres, &[(); 100]), [64, 36]);
         for engine in [Engine::Postgres, Engine::Sqlite] {
             assert!(lengths(engine, &[]).is_empty());
         }

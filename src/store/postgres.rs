@@ -102,6 +102,7 @@ const SETTINGS: &str = "
         set_config('statement_timeout', $2, false),
         set_config('plan_cache_mode', $3, false),
         set_config('enable_seqscan', CASE $3 WHEN 'auto' THEN 'on' ELSE 'off' END, false),
+        set_config('quote_all_identifiers', 'off', false),
         set_config('idle_in_transaction_session_timeout', '5s', false),
         set_config('tcp_user_timeout', '10s', false),
         set_config('tcp_keepalives_idle', '5', false),

@@ -16,8 +16,10 @@ use super::{Connection, Engine, Role, Store, StoreError};
 /// What the file holds: kind, name, and whose it is, with the text that made it.
 const SQLITE_LIST: &str = "SELECT type, name, tbl_name, COALESCE(sql, '') FROM sqlite_master";
 
-/// The same of our tables, as the catalogue has it; what else is in the database is nobody's here. Indexes that uphold
-/// nothing and are not ours may be added: PostgreSQL's own do not lie. From 18 on a NOT NULL is a constraint too.
+/// The same of our tables, as the catalogue has it; what else is in the database is nobody's here. Indexes of plain columns
+/// that uphold nothing may be added: PostgreSQL's own do not lie, and run nobody's code. One that is not valid upholds
+/// nothing either: REINDEX CONCURRENTLY has some for a while. How full pages are is no matter of what they hold. From 18 on
+/// a NOT NULL is a constraint too.
 const POSTGRES_LIST: &str = "
     WITH ours AS (
         SELECT c.oid, c.relname::text AS name, c.relkind, c.relpersistence FROM pg_class c
@@ -34,18 +36,22 @@ const POSTGRES_LIST: &str = "
     UNION ALL
     SELECT 'column', concat(name, '.', attname), name, concat(
         format_type(atttypid, atttypmod), CASE WHEN attnotnull THEN ' NOT NULL' END,
-        CASE WHEN collname <> 'default' THEN ' COLLATE ' || collname END, CASE WHEN atthasdef THEN ' DEFAULT' END,
+        CASE WHEN attcollation NOT IN (0, 'pg_catalog.default'::regcollation)
+            THEN ' COLLATE ' || attcollation::regcollation::text END,
+        CASE WHEN atthasdef THEN ' DEFAULT' END,
         attidentity, attgenerated
-    ) FROM ours JOIN pg_attribute ON attrelid = ours.oid LEFT JOIN pg_collation ON pg_collation.oid = attcollation
+    ) FROM ours JOIN pg_attribute ON attrelid = ours.oid
     WHERE attnum > 0 AND NOT attisdropped
     UNION ALL
     SELECT 'index', of_index.relname::text, name, concat(
-        pg_get_indexdef(indexrelid, 0, true), CASE WHEN NOT (indisvalid AND indisready AND indimmediate) THEN ' (not valid)' END
+        regexp_replace(pg_get_indexdef(indexrelid, 0, true), ' WITH \\([^)]*\\)', ''),
+        CASE WHEN NOT (indisvalid AND indisready AND indimmediate) THEN ' (not valid)' END
     ) FROM ours JOIN pg_index ON indrelid = ours.oid JOIN pg_class of_index ON of_index.oid = indexrelid
-    WHERE indisunique OR of_index.relname IN ('document_due', 'version_term')
+    WHERE indisunique AND indisvalid OR of_index.relname IN ('document_due', 'version_term')
+        OR indexprs IS NOT NULL OR pg_get_expr(indpred, indrelid) <> '(due IS NOT NULL)'
     UNION ALL
-    SELECT 'constraint', conname::text, name, pg_get_constraintdef(pg_constraint.oid)
-    FROM ours JOIN pg_constraint ON conrelid = ours.oid WHERE contype NOT IN ('n', 'p', 'u')";
+    SELECT 'constraint', concat(name, '.', conname), name, pg_get_constraintdef(pg_constraint.oid)
+    FROM ours JOIN pg_constraint ON ours.oid IN (conrelid, confrelid) WHERE contype NOT IN ('n', 'p', 'u')";
 
 /// What it says of what the migrations make: kind, name, table and text, with tabs between them.
 const POSTGRES_MADE: &str = include_str!("../../migrations/postgres/structure.txt");
@@ -53,7 +59,7 @@ const POSTGRES_MADE: &str = include_str!("../../migrations/postgres/structure.tx
 /// Lines of one look, at most.
 const INTEGRITY: &str = "PRAGMA integrity_check(1000)";
 
-const OTHER: &str = "The tables or indexes of the database are not those that this version of Coffer makes: run `coffer-server check` to see which, and restore a backup.";
+const OTHER: &str = "The tables or indexes of the database are not those that this version of Coffer makes: run `coffer-server check` to see which, and make them so again or restore a backup.";
 
 /// The text of each table and index, by kind and name.
 type Structure = BTreeMap<(String, String), (String, String)>;

@@ -47,7 +47,7 @@ pub struct Query {
     /// With this outcome: a status such as 404, or a code such as not-found.
     #[arg(long, value_name = "OUTCOME")]
     outcome: Option<String>,
-    /// Of the request of this id, which every refusal shows.
+    /// Of the request of this id, where it was recorded; --since makes the search shorter.
     #[arg(long, value_name = "ID")]
     request: Option<String>,
     /// At most so many.

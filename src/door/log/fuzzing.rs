@@ -34,7 +34,7 @@ pub(crate) fn log_filter(input: &[u8]) {
         principal: text(1, &record.principal),
         token: text(2, &record.token),
         source: text(3, &record.source),
-        request: text(3, &record.request),
+        request: text(0, &record.request),
         actions: action.map(|action| Actions::default().with(action)),
         resource: resource.map(|pattern| (record.resource.to_string(), pattern)),
         allowed: is_asked(6).then_some(record.verdict == Verdict::Allowed),
