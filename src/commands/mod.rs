@@ -19,6 +19,7 @@ mod unseal;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use coffer::config::{
@@ -161,12 +162,17 @@ impl ConfigOrData {
     }
 }
 
+/// How long a thread that waits for disks and scans is kept for the next such work. They take turns, so that with a second
+/// or more as many would stay as were ever busy at once, each with memory of its own.
+const IDLE_THREAD_KEPT: Duration = Duration::from_millis(100);
+
 /// The runtime that a command's work runs on.
 fn runtime(config: Option<&Config>) -> Result<Runtime, Failure> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if let Some(workers) = config.and_then(|config| config.workers) {
         builder.worker_threads(workers.get());
     }
+    builder.thread_keep_alive(IDLE_THREAD_KEPT);
     let runtime = builder.enable_all().build();
     runtime.map_err(|error| {
         Failure::failed(format!("The server's threads cannot be started ({error})."))

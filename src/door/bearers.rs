@@ -101,4 +101,9 @@ impl Bearers {
     pub(super) fn put(&self, id: TokenId, resolved: Resolved) {
         self.0.insert(id, Arc::new(resolved));
     }
+
+    /// What they weigh, in bytes.
+    pub(super) fn weight(&self) -> u64 {
+        self.0.weight()
+    }
 }

@@ -12,8 +12,8 @@ use crate::fault;
 use crate::model::Ref;
 use crate::store::Stamp;
 
-/// Refs remembered with their last note; older notes are forgotten, whole changes at a time.
-const REMEMBERED_REFS_MAX: usize = 262_144;
+/// Refs remembered with their last note, and changes; older ones are forgotten, whole changes at a time.
+const REMEMBERED_REFS_MAX: usize = 200_000;
 
 /// Where a decision begins: what it may take for granted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,12 +56,14 @@ struct Inner {
     begin: u64,
     last: HashMap<Ref, u64>,
     changes: VecDeque<Change>,
-    remembered: usize,
+    /// What each of them touched, one behind the other.
+    refs: VecDeque<Ref>,
 }
 
+/// A change, and how many refs it touched.
 struct Change {
     at: Stamp,
-    refs: Box<[Ref]>,
+    count: usize,
 }
 
 impl History {
@@ -130,14 +132,12 @@ impl History {
     }
 
     /// Follows one change: drops what it touched from the cache, unless that was loaded at or after it.
-    pub(super) fn apply(&self, cache: &Cache, at: Stamp, refs: Box<[Ref]>) {
+    pub(super) fn apply(&self, cache: &Cache, at: Stamp, refs: &[Ref]) {
         let mut inner = self.write();
-        for touched in &refs {
+        for touched in refs {
             cache.drop_older(touched, at.seq);
-            inner.last.insert(*touched, at.seq);
         }
-        inner.remember(Change { at, refs });
-        inner.at = at;
+        inner.remember(at, refs);
         self.seq.store(at.seq, Ordering::Release);
     }
 
@@ -146,8 +146,13 @@ impl History {
         let mut inner = self.write();
         self.generation.fetch_add(1, Ordering::AcqRel);
         cache.clear();
-        *inner = Inner::new(at);
+        inner.forget(at);
         self.seq.store(at.seq, Ordering::Release);
+    }
+
+    /// What all that is remembered weighs, in bytes.
+    pub(super) fn weight(&self) -> usize {
+        self.read().weight()
     }
 
     /// Puts a loaded entry into the cache, unless a change of its ref has been followed that it had not seen.
@@ -171,14 +176,24 @@ impl History {
 }
 
 impl Inner {
+    /// There is room for all of it from the start on, which takes memory only once it is used: nobody waits for a table to
+    /// grow. With twice as many places as refs it never does.
     fn new(at: Stamp) -> Self {
         Self {
             at,
             begin: at.seq + 1,
-            last: HashMap::new(),
-            changes: VecDeque::new(),
-            remembered: 0,
+            last: HashMap::with_capacity(2 * REMEMBERED_REFS_MAX),
+            changes: VecDeque::with_capacity(REMEMBERED_REFS_MAX),
+            refs: VecDeque::with_capacity(REMEMBERED_REFS_MAX),
         }
+    }
+
+    fn forget(&mut self, at: Stamp) {
+        self.at = at;
+        self.begin = at.seq + 1;
+        self.last.clear();
+        self.changes.clear();
+        self.refs.clear();
     }
 
     /// Whether one of these refs has changed after `since` and after it was loaded, or may have.
@@ -207,20 +222,144 @@ impl Inner {
             .is_some_and(|change| change.at.mark == at.mark)
     }
 
-    fn remember(&mut self, change: Change) {
-        self.remembered += change.refs.len();
-        self.changes.push_back(change);
-        while self.remembered > REMEMBERED_REFS_MAX {
-            let Some(oldest) = self.changes.pop_front() else {
-                break;
-            };
-            self.remembered -= oldest.refs.len();
-            self.begin = oldest.at.seq + 1;
-            for old in &oldest.refs {
-                if self.last.get(old) == Some(&oldest.at.seq) {
-                    self.last.remove(old);
-                }
+    fn remember(&mut self, at: Stamp, refs: &[Ref]) {
+        // Room for it first, so that no more is held than there is room for.
+        while self.is_full_for(refs) && self.forget_oldest() {}
+        for touched in refs {
+            self.last.insert(*touched, at.seq);
+        }
+        self.refs.extend(refs);
+        let count = refs.len();
+        self.changes.push_back(Change { at, count });
+        self.at = at;
+    }
+
+    fn is_full_for(&self, refs: &[Ref]) -> bool {
+        self.refs.len() + refs.len() > REMEMBERED_REFS_MAX
+            || self.changes.len() == REMEMBERED_REFS_MAX
+    }
+
+    /// Forgets one change; whether there was one.
+    fn forget_oldest(&mut self) -> bool {
+        let Some(oldest) = self.changes.pop_front() else {
+            return false;
+        };
+        self.begin = oldest.at.seq + 1;
+        for old in self.refs.drain(..oldest.count) {
+            if self.last.get(&old) == Some(&oldest.at.seq) {
+                self.last.remove(&old);
             }
         }
+        true
+    }
+
+    fn weight(&self) -> usize {
+        self.last.len() * size_of::<(Ref, u64)>()
+            + self.changes.len() * size_of::<Change>()
+            + self.refs.len() * size_of::<Ref>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(number: u64) -> Ref {
+        Ref::lease(&number.to_string())
+    }
+
+    fn stamp(seq: u64) -> Stamp {
+        Stamp {
+            seq,
+            mark: [seq as u8; 32],
+        }
+    }
+
+    /// A history that begins at change 1 and went through `changes` of two refs each.
+    fn after(changes: u64) -> (History, Cache) {
+        let (history, cache) = (History::new(stamp(1)), Cache::new());
+        for seq in 2..changes + 2 {
+            history.apply(&cache, stamp(seq), &[at(seq), at(seq % 7)]);
+        }
+        (history, cache)
+    }
+
+    fn relied(seq: u64, refs: &[u64]) -> Relied {
+        Relied {
+            point: Point { generation: 1, seq },
+            refs: refs.iter().map(|number| (at(*number), seq)).collect(),
+            ahead: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_decision_holds_until_something_it_relied_on_changes() {
+        let (history, cache) = after(100);
+        assert_eq!(history.at(), stamp(101));
+        for (seq, refs, standing) in [
+            (50, &[][..], Standing::Holds),
+            (50, &[50, 1_000], Standing::Holds),
+            (50, &[1_000, 51], Standing::Touched),
+            (100, &[101 % 7], Standing::Touched),
+            (101, &[101], Standing::Holds),
+        ] {
+            assert_eq!(history.standing(&relied(seq, refs)), standing, "{seq}");
+        }
+        assert!(history.has(&stamp(60)) && history.has(&stamp(101)));
+        let other = Stamp {
+            mark: [0; 32],
+            ..stamp(60)
+        };
+        assert!(!history.has(&other) && !history.has(&stamp(102)));
+        history.reset(&cache, stamp(200));
+        assert_eq!(history.standing(&relied(200, &[])), Standing::Touched);
+        assert!(history.has(&stamp(200)) && !history.has(&stamp(101)));
+        assert_eq!(history.weight(), 0);
+    }
+
+    #[test]
+    fn what_is_forgotten_may_have_changed_and_takes_no_memory() {
+        let half = REMEMBERED_REFS_MAX as u64 / 2;
+        let (few, _) = after(half);
+        let (history, cache) = after(half + 1_000);
+        let newest = half + 1_001;
+        // The first change that is remembered is 1,002: what began before may have been touched by an earlier one.
+        assert_eq!(
+            history.standing(&relied(1_000, &[9_999_999])),
+            Standing::Touched
+        );
+        assert_eq!(
+            history.standing(&relied(1_001, &[9_999_999])),
+            Standing::Holds
+        );
+        assert!(history.has(&stamp(1_002)) && !history.has(&stamp(1_001)));
+        assert_eq!(
+            history.standing(&relied(newest - 1, &[newest % 7])),
+            Standing::Touched
+        );
+        assert!(history.weight().abs_diff(few.weight()) < 1_000);
+        let room = history.read().last.capacity();
+        for seq in newest + 1..newest + 3 * half {
+            history.apply(&cache, stamp(seq), &[at(seq), at(seq % 7)]);
+        }
+        assert_eq!(history.read().last.capacity(), room, "it never grows");
+
+        let many: Vec<Ref> = (0..3 * half).map(at).collect();
+        let last = newest + 3 * half;
+        history.apply(&cache, stamp(last), &many);
+        assert_eq!(
+            history.standing(&relied(last - 1, &[2 * half])),
+            Standing::Touched
+        );
+        assert_eq!(
+            history.standing(&relied(last - 1, &[4 * half])),
+            Standing::Holds
+        );
+        assert_eq!(
+            history.standing(&relied(last - 2, &[4 * half])),
+            Standing::Touched
+        );
+        history.apply(&cache, stamp(last + 1), &[at(1)]);
+        assert!(history.weight() < 100, "the large one is forgotten whole");
     }
 }

@@ -74,7 +74,7 @@ pub use view::{REFS_MAX, View};
 use draft::Outcome;
 use shared::Shared;
 
-use crate::metrics::{Metrics, Now};
+use crate::metrics::{Memory, Metrics, Now};
 use crate::model::{Grant, Lacking, Refusal, Resource, Timestamp, TokenProblem};
 
 /// Attempts before a request is told to come back: a command's third is made under the lock and cannot be touched.
@@ -194,7 +194,12 @@ impl Door {
         now.waiting_reads = reads as u64;
         now.waiting_changes = changes as u64;
         now.cache_entries = self.shared.cache.count() as u64;
-        now.cache_bytes = self.shared.cache.weight();
+        now.memory = Memory {
+            facts: self.shared.cache.weight(),
+            bearers: self.shared.bearers.weight(),
+            changes: self.shared.history.weight() as u64,
+            batches: self.shared.recent.bytes() as u64,
+        };
         let copying = self.shared.store.copying();
         now.log_pages = copying.pages;
         now.log_copied = copying.copied;

@@ -48,6 +48,11 @@ impl Recent {
         self.lock().bytes >= BYTES_MANY
     }
 
+    /// What is kept, in bytes as stored.
+    pub(super) fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
     /// Where what is kept from this index on lies: the first of each and how many. Nothing when it was not kept; what is
     /// before it is not kept any longer.
     pub(super) fn places_from(&self, at: u64) -> Option<Vec<(u64, u32)>> {

@@ -249,8 +249,17 @@ impl Cache {
             .is(self.misses.get());
         text.gauge("coffer_cache_entries", "Facts in memory.")
             .is(now.cache_entries);
-        text.gauge("coffer_cache_weight_bytes", "What they weigh.")
-            .is(now.cache_bytes);
+        let kept = [
+            ("facts", now.memory.facts),
+            ("bearers", now.memory.bearers),
+            ("changes", now.memory.changes),
+            ("batches", now.memory.batches),
+        ];
+        let help = "What is kept in memory because it may be needed again, by what it is.";
+        let mut memory = text.gauge("coffer_memory_bytes", help);
+        for (of, bytes) in kept {
+            memory.value(&[("of", of)], bytes);
+        }
         text.counter(
             "coffer_cache_resets",
             "How often all of them were forgotten, by reason.",

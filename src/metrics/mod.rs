@@ -165,6 +165,19 @@ pub struct Merges {
     pub failed: Counter,
 }
 
+/// What is kept in memory because it may be needed again, in bytes. Each has a bound of its own.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Memory {
+    /// Facts.
+    pub facts: u64,
+    /// Bearers as they were found out before.
+    pub bearers: u64,
+    /// The last changes and what they touched.
+    pub changes: u64,
+    /// Batches of records that are not merged yet.
+    pub batches: u64,
+}
+
 /// What is looked at when somebody asks.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Now {
@@ -176,8 +189,8 @@ pub struct Now {
     pub requests: u64,
     /// Facts in memory.
     pub cache_entries: u64,
-    /// What they weigh.
-    pub cache_bytes: u64,
+    /// What is kept in memory, in bytes.
+    pub memory: Memory,
     /// Pages of SQLite's write-ahead log that were not copied back at the last look.
     pub log_pages: u64,
     /// How often some of it was copied back.

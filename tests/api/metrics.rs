@@ -56,7 +56,7 @@ both_engines! {
         let hits = more.remove("coffer_cache_hits_total");
         assert_eq!(hits, Some(5.0 * 2.0), "the places and the secret, of four reads and a write");
         // How long it took, what lies in memory and what the process is are no counts.
-        let counts = |series: &str| !["_bucket{", "_seconds_sum{", "coffer_cache_", "process_"].iter().any(|part| series.contains(part));
+        let counts = |series: &str| !["_bucket{", "_seconds_sum{", "coffer_cache_", "coffer_memory_", "process_"].iter().any(|part| series.contains(part));
         more.retain(|series, _| counts(series) && !series.contains("connections"));
         let route = |method: &str, route: &str| format!("method=\"{method}\",route=\"{route}\"");
         let (get, put, ready, none) = (route("GET", SECRET), route("PUT", SECRET), route("GET", "/health/ready"), route("", ""));
@@ -91,7 +91,11 @@ both_engines! {
             assert_eq!(after.value(series), value, "{series}");
         }
         assert!(after.value("coffer_http_open_connections") >= 1.0);
-        assert!(after.value("coffer_cache_entries") > 0.0 && after.value("coffer_cache_weight_bytes") > 0.0);
+        assert!(after.value("coffer_cache_entries") > 0.0);
+        for of in ["facts", "bearers", "changes", "batches"] {
+            let kept = after.value(&format!("coffer_memory_bytes{{of=\"{of}\"}}"));
+            assert!(kept > 0.0, "{of}");
+        }
         assert_eq!(v.audit().await.all().len(), records + 6, "being scraped is not recorded");
 
         let told = after.families().into_iter().map(|(name, kind, help)| {

@@ -7,6 +7,7 @@ mod acts;
 mod adversary;
 mod canary;
 mod crash;
+mod growth;
 mod history;
 mod replay;
 mod seen;

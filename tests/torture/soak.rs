@@ -13,6 +13,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+use super::growth::{Sample, growth, memory};
 use super::{Chance, number};
 use crate::ledger::load::Told;
 use crate::support::client::{Answer, Call, Client, Token};
@@ -30,14 +31,11 @@ const PAUSE: Duration = Duration::from_millis(10);
 const EXPORT_EVERY: usize = 2_000;
 /// Looks at the server during a run; the second half of them is judged.
 const SAMPLES: usize = 60;
+/// From one question for its memory to the next: what an export or a page of the log takes for a moment is no growth.
+const SCRAPE_EVERY: Duration = Duration::from_millis(500);
 /// Answers after which a short run ends.
 const ANSWERS_SHORT: usize = 1_500;
 
-/// Bytes by which memory may grow for each answer: fewer than the smallest of what a request makes and could leave behind, a
-/// record of some 300 bytes, a task or a connection. Ten minutes of it are more than the allocator's own unrest.
-const BYTES_PER_ANSWER_MAX: f64 = 64.0;
-/// Growth below this is the allocator's, whatever was answered: two exports that are on their way, and its pages.
-const UNREST_BYTES: f64 = 8.0 * 1024.0 * 1024.0;
 /// Files beyond those before the load, once it is over: connections to the database that it keeps.
 const FILES_KEPT_MAX: f64 = 16.0;
 
@@ -49,13 +47,6 @@ struct Ground {
     wrong: Mutex<Vec<String>>,
     /// Of each answer since the last look, in microseconds.
     times_us: Mutex<Vec<u64>>,
-}
-
-/// A look at the server.
-#[derive(Clone, Copy, Debug)]
-struct Sample {
-    answers: usize,
-    memory_bytes: f64,
 }
 
 impl Ground {
@@ -223,10 +214,11 @@ impl Ground {
         0
     }
 
-    /// Looks at the server, tells what it saw, and begins to count anew.
-    async fn look_at(&self, node: &Node, began: Instant) -> Sample {
+    /// Looks at the server, tells what it saw, and begins to count anew. `least` is what it has had at least since the look
+    /// before.
+    async fn look_at(&self, node: &Node, began: Instant, least: f64) -> Sample {
         let told = node.metrics().await;
-        let memory_bytes = told.value("process_resident_memory_bytes");
+        let (resident, kept) = memory(&told);
         let mut times_us = std::mem::take(&mut *self.times_us.lock().expect("no panic"));
         times_us.sort_unstable();
         let p99_us = times_us
@@ -234,42 +226,23 @@ impl Ground {
             .copied()
             .unwrap_or_default();
         let answers = self.told.count();
+        let least = least.min(resident - kept);
         eprintln!(
-            "{:>6} s {answers:>8} answers {:>7.1} MiB {:>4} files {:>3} threads {:>4} requests {:>6.1} MiB cached {:>7.1} ms at p99",
+            "{:>6} s {answers:>8} answers {:>7.1} MiB {:>4} files {:>3} threads {:>4} requests {:>6.1} MiB kept {:>7.1} MiB else at least {:>7.1} ms at p99",
             began.elapsed().as_secs(),
-            memory_bytes / f64::from(1 << 20),
+            resident / f64::from(1 << 20),
             told.value("process_open_fds"),
             told.value("process_threads"),
             told.value("coffer_http_requests_in_flight"),
-            told.value("coffer_cache_weight_bytes") / f64::from(1 << 20),
+            kept / f64::from(1 << 20),
+            least / f64::from(1 << 20),
             p99_us as f64 / 1e3,
         );
         Sample {
             answers,
-            memory_bytes,
+            memory_bytes: least,
         }
     }
-}
-
-/// By how many bytes memory grows for each answer: the slope of the straight line that fits best.
-fn slope(samples: &[Sample]) -> f64 {
-    let count = samples.len() as f64;
-    let mean = |of: &dyn Fn(&Sample) -> f64| samples.iter().map(of).sum::<f64>() / count;
-    let answers = mean(&|sample| sample.answers as f64);
-    let memory = mean(&|sample| sample.memory_bytes);
-    let both = mean(&|sample| (sample.answers as f64 - answers) * (sample.memory_bytes - memory));
-    let spread = mean(&|sample| (sample.answers as f64 - answers).powi(2));
-    if spread == 0.0 { 0.0 } else { both / spread }
-}
-
-/// By how many bytes memory has grown with what was answered, and by how many it may.
-fn growth(samples: &[Sample]) -> (f64, f64) {
-    let (Some(first), Some(last)) = (samples.first(), samples.last()) else {
-        return (0.0, UNREST_BYTES);
-    };
-    let answers = (last.answers - first.answers) as f64;
-    let may = UNREST_BYTES.max(BYTES_PER_ANSWER_MAX * answers);
-    (slope(samples) * answers, may)
 }
 
 on_both! {
@@ -321,13 +294,18 @@ on_both! {
                 Some(minutes) => began.elapsed().as_secs_f64() >= 60.0 * minutes as f64 * share,
                 None => ground.told.count() as f64 >= ANSWERS_SHORT as f64 * share,
             };
+            let mut least = f64::INFINITY;
             while ground.goes_on() && !due() {
-                sleep(PAUSE).await;
+                if minutes.is_some() {
+                    let (resident, kept) = memory(&a.metrics().await);
+                    least = least.min(resident - kept);
+                }
+                sleep(if minutes.is_some() { SCRAPE_EVERY } else { PAUSE }).await;
             }
             if !ground.goes_on() || (minutes.is_none() && sample < SAMPLES) {
                 continue;
             }
-            samples.push(ground.look_at(&a, began).await);
+            samples.push(ground.look_at(&a, began, least).await);
         }
         ground.stop.store(true, Ordering::Release);
         clients.join_all().await;
@@ -356,32 +334,4 @@ on_both! {
         assert_eq!(a.end().await.code, Some(0));
         ground.cluster.check().await;
     }
-}
-
-#[test]
-fn growth_is_told_from_unrest() {
-    let of = |memory: &dyn Fn(usize) -> f64| -> Vec<Sample> {
-        let numbers = (0..30).map(|number| number * 5_000);
-        let sample = |answers| Sample {
-            answers,
-            memory_bytes: 50e6 + memory(answers),
-        };
-        numbers.map(sample).collect()
-    };
-    let grows = |samples: &[Sample]| {
-        let (grown, may) = growth(samples);
-        grown > may
-    };
-    assert!(!grows(&of(&|answers| if answers % 2 == 0 {
-        3e6
-    } else {
-        -3e6
-    })));
-    assert!(!grows(&of(&|answers| -(answers as f64))));
-    assert!(!grows(&of(&|answers| 10.0 * answers as f64)));
-    assert!(
-        grows(&of(&|answers| 100.0 * answers as f64)),
-        "a little of every request"
-    );
-    assert_eq!(growth(&[]), (0.0, UNREST_BYTES));
 }

@@ -126,7 +126,7 @@ impl Ledger {
             .last_us
             .store(next.last.micros(), std::sync::atomic::Ordering::Relaxed);
         if let Some((at, refs)) = next.change {
-            self.shared.history.apply(&self.shared.cache, at, refs);
+            self.shared.history.apply(&self.shared.cache, at, &refs);
             // Nobody but the ledger follows changes: nothing newer can have been applied in between.
             for (known, fact) in next.learned {
                 self.shared.cache.put(known, Arc::new(Entry::own(at, fact)));
