@@ -80,7 +80,9 @@ async fn check(config: &Config) -> Result<Vec<String>, Failure> {
         return Ok(lines);
     }
     let keys = sealed.open(root)?;
-    door::check(&store, &keys).await.map_err(failed)
+    door::check(&store, &keys, Some(&config.state_dir))
+        .await
+        .map_err(failed)
 }
 
 #[derive(Args)]

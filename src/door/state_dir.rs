@@ -102,7 +102,12 @@ impl StateDir {
     /// # Errors
     /// The file cannot be read, or holds something else.
     pub(super) fn head(&self) -> io::Result<Option<Kept>> {
-        let text = read_bounded(&self.path.join("head"))?;
+        Self::head_in(&self.path)
+    }
+
+    /// The same of the state directory there, for who does not hold its lock.
+    pub(super) fn head_in(path: &Path) -> io::Result<Option<Kept>> {
+        let text = read_bounded(&path.join("head"))?;
         text.map(|text| Kept::parse(&text).ok_or_else(|| not_ours("head")))
             .transpose()
     }

@@ -187,6 +187,8 @@ both_engines! {
         let cursor = list["next_cursor"].as_str().expect("there is more").to_owned();
         let etag = v.get("/secrets/shop/dev/a", &v.root).await.is(200).etag();
         let id = id_of(&v, "shop/dev/a").await;
+        let old = v.token("read,list:shop/**", HOUR).await;
+        v.get("/secrets/shop/dev/a", &old).await.is(200);
         for secret in ["a", "b"] {
             v.post(&format!("/destroy/shop/dev/{secret}"), json!({}), &v.root).await.is(200);
             v.delete(&format!("/secrets/shop/dev/{secret}"), &v.root).await.is(204);
@@ -207,6 +209,12 @@ both_engines! {
         });
         let terms = v.get("/keys/shop/dev", &v.root).await.is(200).json();
         assert_eq!(terms["terms"], json!([{ "term": 1, "state": "current", "versions": 0 }]));
+        // A scope is of a name, and lives as long as its token: SECURITY.md says so.
+        v.get("/secrets/shop/dev/a", &old).await.is_problem(404, "not-found");
+        v.set("shop/dev/a", "value", "theirs").await;
+        v.get("/secrets/shop/dev/a", &old).await.is(200);
+        v.delete(&format!("/tokens/{}", old.id), &v.root).await.is(204);
+        v.get("/secrets/shop/dev/a", &old).await.is_problem(401, "token-revoked");
     }
 
     async fn replay_d23_an_id_of_another_kind(v: TestVault) {

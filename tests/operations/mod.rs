@@ -195,7 +195,7 @@ impl Vault {
         let store = reopened(&self.settings).await;
         let keys = keys(&store, &self.key).await;
         assert_eq!(
-            check(&store, &keys).await.expect("a check"),
+            check(&store, &keys, None).await.expect("a check"),
             Vec::<String>::new()
         );
         drop(self.folder);

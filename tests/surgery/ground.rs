@@ -200,8 +200,14 @@ impl Ground {
             .map_err(|_| said("The keys do not open."))
     }
 
-    /// What `coffer-server check` prints, with its one sentence when there is no root key to be had.
+    /// What `coffer-server check` prints for the node `one`, with its one sentence when there is no root key to be had.
     pub async fn check(&self, store: &Store) -> Vec<String> {
+        self.check_beside(store, Some(&self.path("one.state")))
+            .await
+    }
+
+    /// The same with another state directory, or without.
+    pub async fn check_beside(&self, store: &Store, state: Option<&Path>) -> Vec<String> {
         let ground = door::check_ground(store)
             .await
             .expect("the store can be read");
@@ -224,9 +230,10 @@ impl Ground {
         };
         lines.extend(door::check_keys(&root, cluster, &ground.keys));
         match Keyring::open(root, cluster, &ground.keys) {
-            Ok(keys) => door::check(store, &keys)
-                .await
-                .expect("the store can be read"),
+            Ok(keys) => match door::check(store, &keys, state).await {
+                Ok(lines) => lines,
+                Err(why) => vec![why.0],
+            },
             Err(_) => lines,
         }
     }

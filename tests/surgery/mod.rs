@@ -5,6 +5,7 @@
 //! names every damage but those of the columns whose lie nobody can know.
 
 pub mod columns;
+mod cut_off;
 pub mod damages;
 mod destroyed;
 mod ground;

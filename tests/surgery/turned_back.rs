@@ -99,7 +99,7 @@ async fn put_forward(engine: Engine) {
 }
 
 /// A ground with an environment, its first token, and a door.
-async fn begun(engine: Engine) -> (Ground, String, Door) {
+pub async fn begun(engine: Engine) -> (Ground, String, Door) {
     let ground = Ground::new(engine).await;
     let root = ground.found().await;
     let door = ground.open("one").await;
@@ -112,7 +112,7 @@ async fn begun(engine: Engine) -> (Ground, String, Door) {
 }
 
 /// All rows as they are `now`, but for these tables, which are as they were.
-async fn set(ground: &Ground, tables: &[Table], now: &Rows, then: &Rows, names: &[&str]) {
+pub async fn set(ground: &Ground, tables: &[Table], now: &Rows, then: &Rows, names: &[&str]) {
     let mut rows = now.clone();
     for name in names {
         rows.insert((*name).to_owned(), then[*name].clone());

@@ -320,7 +320,8 @@ impl Ground {
         Clients::start(&client, &self.truths, &self.callers, chance, CLIENTS)
     }
 
-    /// Whether `check` names something; it names something or nothing, and nothing else becomes of it.
+    /// Whether `check` names something; it names something or nothing, and nothing else becomes of it, but where both numbers
+    /// of the schema were changed to the same: then it says that the store is a newer server's.
     async fn check(&self, tally: &mut Tally) -> bool {
         let checked = self.cluster.run("a", &["check"]).await;
         let (code, out, err) = (
@@ -328,8 +329,9 @@ impl Ground {
             text(&checked.stdout),
             text(&checked.stderr),
         );
-        assert!(matches!(code, Some(0 | 6)), "{code:?}: {out}{err}");
-        let named = code == Some(6);
+        let newer = code == Some(1) && err.contains("The store has schema ");
+        assert!(matches!(code, Some(0 | 6)) || newer, "{code:?}: {out}{err}");
+        let named = code != Some(0);
         tally.add(if named { "named" } else { "not named" });
         named
     }

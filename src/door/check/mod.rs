@@ -4,15 +4,19 @@
 //! Invariant: it changes nothing, and names each row that does not agree in one line, whatever the other rows hold.
 
 mod documents;
+mod heads;
 mod keys;
 mod sequence;
 mod streams;
 mod versions;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use coffer_audit_log::VerifierKey;
+
+use heads::ToldHeads;
 
 use super::documents::hex;
 use super::facts::Places;
@@ -62,12 +66,19 @@ pub struct Ground {
     pub lines: Vec<String>,
 }
 
-/// Checks the whole store, as one snapshot shows it; a line for each row that does not agree.
+/// Checks the whole store, as one snapshot shows it; a line for each row that does not agree. With the state directory of
+/// a node, also against what that one has kept of its own log.
 ///
 /// # Errors
-/// The store cannot be read at all.
-pub async fn check(store: &Store, keys: &Keyring) -> Result<Vec<String>, StartError> {
+/// The store cannot be read at all, or the state directory is not of this cluster.
+pub async fn check(
+    store: &Store,
+    keys: &Keyring,
+    state: Option<&Path>,
+) -> Result<Vec<String>, StartError> {
     let verifier = verifier(keys, keys.cluster())?;
+    // Before the snapshot: beside a server that goes on, what it keeps later may not be in there.
+    let heads = ToldHeads::kept(state, &verifier)?;
     let reader = store.snapshot().await?;
     let mut check = Check {
         keys,
@@ -79,7 +90,7 @@ pub async fn check(store: &Store, keys: &Keyring) -> Result<Vec<String>, StartEr
     };
     check.lines = broken_structure(&mut check.reader).await?;
     let sound = check.lines.is_empty();
-    match check.rows().await {
+    match check.rows(heads).await {
         Ok(()) => {}
         // What was named already may be why.
         Err(StartError(why)) if !sound => {
@@ -150,11 +161,11 @@ const fn is_full<T>(page: &[T]) -> bool {
 
 impl Check<'_> {
     /// Every row of every table.
-    async fn rows(&mut self) -> Result<(), StartError> {
+    async fn rows(&mut self, heads: ToldHeads) -> Result<(), StartError> {
         let odd = odd_rows(&mut self.reader).await?;
         self.lines.extend(odd);
         self.change_sequence().await?;
-        self.streams().await?;
+        self.streams(heads).await?;
         let places = self.places().await?;
         self.wrapped_keys(&places).await?;
         let named = self.documents(&places.opened).await?;

@@ -1,5 +1,5 @@
 //! The streams and their segments: each opens at its place, says in its summary what its records say, and all of them
-//! together lead to the signed head. On the way the log's words on rows are gathered.
+//! together lead to the signed head. On the way the log's words on rows and on streams are gathered.
 //!
 //! Invariant: every segment is looked at, whichever stream it says it is of.
 
@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use coffer_audit_log::{Frontier, open_note};
 
+use super::heads::ToldHeads;
 use super::{Check, PAGE, is_full};
 use crate::door::accounts::Accounts;
 use crate::door::documents::{self, CLUSTER_ID, Within};
@@ -19,10 +20,10 @@ use crate::model::{Cluster, DocumentKind, SegmentRow, StreamEntry, StreamId, Str
 type OrderedWords = BTreeMap<(u64, StreamId, u64, usize), Spoken>;
 
 /// What is gathered on the way through all segments.
-#[derive(Default)]
 struct Gathered {
     words: OrderedWords,
     accounts: Accounts,
+    heads: ToldHeads,
     /// The changes that validated records, in no order.
     changes: Vec<u64>,
     /// Changes up to this one may have had records that were pruned.
@@ -30,18 +31,19 @@ struct Gathered {
 }
 
 /// A stream on the way through its segments.
-struct Walk {
-    row: StreamRow,
+pub(super) struct Walk {
+    pub(super) row: StreamRow,
     tree: Frontier,
     /// All of its segments so far have opened, one behind the other.
-    whole: bool,
+    pub(super) whole: bool,
     /// The change that validated the last record so far.
     change: u64,
 }
 
 impl Check<'_> {
     /// Every stream that the cluster's document lists is there, and its records lead to its signed head.
-    pub(super) async fn streams(&mut self) -> Result<(), StartError> {
+    /// `heads` are those that are told of outside of the store.
+    pub(super) async fn streams(&mut self, heads: ToldHeads) -> Result<(), StartError> {
         let rows = self.reader.list_whole_streams().await?;
         match self.listed_streams().await? {
             Some(listed) => self.compare_lists(&listed, &rows),
@@ -61,7 +63,13 @@ impl Check<'_> {
         };
         let mut walks: BTreeMap<StreamId, Walk> = rows.into_iter().map(walk).collect();
         // Each change is one commit, of one stream: its words are in order of the change, whoever spoke them.
-        let mut gathered = Gathered::default();
+        let mut gathered = Gathered {
+            words: OrderedWords::new(),
+            accounts: Accounts::default(),
+            heads,
+            changes: Vec::new(),
+            pruned: 0,
+        };
         let mut whole = true;
         let mut after = None;
         loop {
@@ -83,6 +91,7 @@ impl Check<'_> {
             self.pruned(walk, &gathered.accounts);
             whole &= self.head(walk);
         }
+        self.told_heads(gathered.heads, &walks).await?;
         if whole {
             self.recorded(gathered.changes, gathered.pruned);
         }
@@ -154,6 +163,7 @@ impl Check<'_> {
         for piece in opened.pieces() {
             has_gaps |= matches!(piece, Piece::Gap(_));
             gathered.accounts.take(stream, &piece);
+            gathered.heads.take(stream, &piece);
             walk.whole = walk.whole && piece.grow(&mut walk.tree);
         }
         if was_whole && !walk.whole {
