@@ -3,7 +3,7 @@
 //!
 //! Invariant: a target draws no random bytes, reads no clock and keeps nothing, so that an input does the same again.
 
-use crate::{config, crypto, door, http, model, outbound, seal};
+use crate::{config, crypto, door, http, model, operations, outbound, seal};
 
 /// A target's name, and what it does with an input.
 pub type Target = (&'static str, fn(&[u8]));
@@ -16,6 +16,7 @@ pub const TARGETS: &[Target] = &[
     ("crypto-token", crypto::fuzzing::token),
     ("door-cursor", door::fuzzing::cursor),
     ("door-document", door::fuzzing::document),
+    ("door-kept", door::fuzzing::kept),
     ("door-segment", door::fuzzing::segment),
     ("door-segment-line", door::fuzzing::segment_line),
     ("door-segment-packed", door::fuzzing::segment_packed),
@@ -37,6 +38,7 @@ pub const TARGETS: &[Target] = &[
     ("model-names", model::fuzzing::names),
     ("model-scopes", model::fuzzing::scopes),
     ("model-token-url", model::fuzzing::token_url),
+    ("operations-positions", operations::fuzzing::positions),
     ("outbound-answer", outbound::fuzzing::answer),
     ("outbound-request", outbound::fuzzing::request),
     ("seal-record", seal::fuzzing::record),

@@ -9,6 +9,7 @@ use coffer_audit_log::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::kept::Kept;
 use super::{Lease, Spooled, cursors, documents};
 use crate::crypto::{Keyring, RootKey};
 use crate::entropy::SeededEntropy;
@@ -156,6 +157,16 @@ pub(crate) fn cursor(input: &[u8]) {
             cursor,
             "nobody signed this"
         );
+    }
+}
+
+/// What a node keeps of its own log.
+pub(crate) fn kept(input: &[u8]) {
+    let Some(text) = text(input) else {
+        return;
+    };
+    if let Some(kept) = Kept::parse(text) {
+        assert_eq!(kept.to_text(), text, "what is kept has one spelling");
     }
 }
 

@@ -59,10 +59,11 @@ impl Kept {
                 mark: words.next()?.parse::<Hash>().ok()?.0,
             },
         };
-        words.next().is_none().then(|| Self {
+        let kept = Self {
             head: format!("{note}\n"),
             synced: Some(synced),
-        })
+        };
+        (kept.to_text() == text).then_some(kept)
     }
 }
 

@@ -5,6 +5,8 @@
 
 pub mod audit;
 pub mod connections;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod generate;
 pub mod keys;
 pub mod leases;
