@@ -206,6 +206,11 @@ impl Door {
         now.log_copies_failed = copying.failed;
     }
 
+    /// How many decisions this node's ledger was given so far.
+    pub fn decided(&self) -> u64 {
+        self.shared.queue.joined()
+    }
+
     /// Whether a batch or a probe went well within the last five seconds, and nobody else owns the stream.
     pub fn is_ready(&self) -> bool {
         self.shared.is_well()

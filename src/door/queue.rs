@@ -70,6 +70,8 @@ impl Answerer {
 struct Waiting {
     reads: Batch<Draft>,
     commands: Batch<Command>,
+    /// How many have ever waited.
+    joined: u64,
 }
 
 pub(super) struct Queue {
@@ -86,6 +88,7 @@ impl Queue {
             waiting: Mutex::new(Waiting {
                 reads: Batch::new(0),
                 commands: Batch::new(0),
+                joined: 0,
             }),
             wake: Notify::new(),
             closing: AtomicBool::new(false),
@@ -122,6 +125,11 @@ impl Queue {
     pub(super) fn lengths(&self) -> (usize, usize) {
         let waiting = self.lock();
         (waiting.reads.drafts.len(), waiting.commands.drafts.len())
+    }
+
+    /// How many have waited so far, those who wait included.
+    pub(super) fn joined(&self) -> u64 {
+        self.lock().joined
     }
 
     /// Waits until something waits, or the queue is closing.
@@ -170,6 +178,7 @@ impl Queue {
             if full || self.closed.initialized() {
                 return Outcome::Full;
             }
+            waiting.joined += 1;
             let batch = queue(&mut waiting);
             batch.since.get_or_insert_with(Instant::now);
             batch.drafts.push(draft);

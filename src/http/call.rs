@@ -14,6 +14,7 @@ use super::endpoint::{Answered, Asked, Captured, Endpoint};
 use super::finish::Running;
 use super::headers;
 use super::once::{self, Came, Change, Once};
+use super::pace::Pace;
 use super::problem::Fault;
 use super::shares::{Place, Share};
 use super::unread::RequestBody;
@@ -76,6 +77,23 @@ impl Head {
         let operation = O::parse(&mut asked)?;
         asked.query.finish()?;
         Ok(operation)
+    }
+
+    /// The operation once more, for its next step, at the pace that others leave it. Boxed: few requests have steps.
+    async fn next_step<O: Endpoint>(
+        &self,
+        body: &ReadBody,
+        pace: &mut Option<Box<Pace>>,
+    ) -> Result<O, Refusal> {
+        let operation = self.operation::<O>(body)?;
+        let Some(pace) = pace else {
+            *pace = Some(Box::new(Pace::begin(&self.door)));
+            return Ok(operation);
+        };
+        Ok(match Box::pin(pace.rest(&self.door)).await {
+            true => operation.gently(),
+            false => operation,
+        })
     }
 
     fn turned_away(&self, fault: impl Into<Fault>) -> Fault {
@@ -179,12 +197,13 @@ pub(super) fn call<O: Endpoint>(call: Call) -> Running {
             id,
             request: Some(request),
         };
+        let mut pace = None;
         loop {
             let listing = operation.listing();
             let answer = operation.run(&mut asking).await?;
             if O::again(&answer.reply) {
                 asking.id = head.door.request_id();
-                operation = head.operation(&body)?;
+                operation = head.next_step(&body, &mut pace).await?;
                 continue;
             }
             let answered = Answered {
@@ -228,12 +247,13 @@ fn call_once<O: Change>(call: Call, key: String) -> Running {
             id,
             request: Some(request),
         };
+        let mut pace = None;
         loop {
             let answer = operation.run_once(&ticket, &mut asking).await?;
             match answer.reply {
                 Came::Step => {
                     asking.id = head.door.request_id();
-                    operation = head.operation(&body)?;
+                    operation = head.next_step(&body, &mut pace).await?;
                 }
                 Came::Said(reply) => return reply.kept_by(place),
             }

@@ -55,6 +55,14 @@ pub(super) trait Endpoint: Operation {
         false
     }
 
+    /// The same in a smaller step, while others ask.
+    fn gently(self) -> Self
+    where
+        Self: Sized,
+    {
+        self
+    }
+
     /// The answer. What it looks at besides the reply is durable by now, the operation's own record included.
     fn reply(
         reply: Self::Reply,

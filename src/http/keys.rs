@@ -69,14 +69,16 @@ impl Endpoint for RewrapKeys {
 
     fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {
         asked.no_parameters()?;
-        Ok(Self {
-            place: asked.environment()?,
-        })
+        asked.environment().map(Self::of)
     }
 
     /// The last step finds nothing left to move, and counts.
     fn again(reply: &Rewrapped) -> bool {
         reply.census.is_none()
+    }
+
+    fn gently(self) -> Self {
+        Self::gently(self)
     }
 
     async fn reply(reply: Rewrapped, answered: &Answered<'_>) -> Result<Reply, Refusal> {
@@ -94,14 +96,16 @@ impl Endpoint for ReencryptKeys {
 
     fn parse(asked: &mut Asked<'_>) -> Result<Self, Refusal> {
         asked.no_parameters()?;
-        Ok(Self {
-            place: asked.environment()?,
-        })
+        asked.environment().map(Self::of)
     }
 
     /// The first step begins, the last one finds nothing left, and counts.
     fn again(reply: &Reencrypted) -> bool {
         reply.census.is_none()
+    }
+
+    fn gently(self) -> Self {
+        Self::gently(self)
     }
 
     async fn reply(reply: Reencrypted, answered: &Answered<'_>) -> Result<Reply, Refusal> {

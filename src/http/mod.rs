@@ -39,6 +39,7 @@ pub mod limits;
 mod linger;
 mod once;
 pub mod open;
+mod pace;
 mod places;
 pub mod probe;
 pub mod problem;

@@ -8,6 +8,16 @@ use crate::support::vault::{TestVault, both_engines};
 
 const KEYS: &str = "/keys/payments/prod";
 
+/// How many records of a rewrap there are.
+async fn steps(v: &TestVault) -> usize {
+    let records = v.audit().await;
+    let rotated = records.all().iter().filter(|record| {
+        record.text("action") == Some("rotate") && record.text("resource") == Some("payments/prod")
+    });
+    // The first was of the new term.
+    rotated.count() - 1
+}
+
 async fn census(v: &TestVault) -> Value {
     let keys = v.get(KEYS, &v.root).await.is(200).json();
     assert_eq!(keys["environment"], "payments/prod");
@@ -59,7 +69,31 @@ both_engines! {
         v.post(&format!("{KEYS}/rotate"), json!({}), &v.root).await.is(200);
         let moved = v.post(&format!("{KEYS}/rewrap"), json!({}), &v.root).await.is(200).json();
         assert_eq!(moved["terms"], json!([term(1, "retired", 0), term(2, "current", 250)]));
+        assert_eq!(steps(&v).await, 4, "three move, one counts");
         assert_eq!(v.get("/secrets/payments/prod/s249", &v.root).await.is(200).json()["fields"]["value"], "1");
+    }
+
+    async fn a_rewrap_gives_way_to_who_asks(v: TestVault) {
+        for number in 0..350 {
+            v.set(&format!("payments/prod/s{number}"), "value", "1").await;
+        }
+        v.post(&format!("{KEYS}/rotate"), json!({}), &v.root).await.is(200);
+        let over = std::sync::atomic::AtomicBool::new(false);
+        let moving = async {
+            let moved = v.post(&format!("{KEYS}/rewrap"), json!({}), &v.root).await.is(200).json();
+            over.store(true, std::sync::atomic::Ordering::Release);
+            moved
+        };
+        let reading = async {
+            while !over.load(std::sync::atomic::Ordering::Acquire) {
+                v.get("/secrets/payments/prod/s1", &v.root).await.is(200);
+            }
+        };
+        let (moved, ()) = tokio::join!(moving, reading);
+        assert_eq!(moved["terms"], json!([term(1, "retired", 0), term(2, "current", 350)]));
+        // Alone it takes four that move and one that counts.
+        let steps = steps(&v).await;
+        assert!(steps > 5, "{steps}");
     }
 
     async fn reencrypting_changes_no_value_no_number_and_no_etag(v: TestVault) {

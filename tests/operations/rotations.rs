@@ -40,12 +40,7 @@ async fn keys_rotate_and_versions_follow() {
     );
     let mut moved = 0;
     loop {
-        let (_, step) = v
-            .root(RewrapKeys {
-                place: place("p/e"),
-            })
-            .await
-            .expect("a step");
+        let (_, step) = v.root(RewrapKeys::of(place("p/e"))).await.expect("a step");
         moved += step.moved;
         if step.census.is_some() {
             break;

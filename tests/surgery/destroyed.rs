@@ -41,7 +41,7 @@ async fn put_back(engine: Engine) {
     let rotated = run(&door, root, RotateKey { place: at() }).await;
     rotated.expect("a new term");
     let (tables, then) = ground.look().await;
-    run(&door, root, RewrapKeys { place: at() })
+    run(&door, root, RewrapKeys::of(at()))
         .await
         .expect("it is moved");
     let destroy = DestroyTerm {

@@ -172,33 +172,19 @@ async fn second_half(door: &Door, tokens: &Tokens) {
     )
     .await;
     for _ in 0..2 {
-        done(
-            door,
-            root,
-            RewrapKeys {
-                place: place("p/e"),
-            },
-        )
-        .await;
+        done(door, root, RewrapKeys::of(place("p/e"))).await;
     }
     // Here the older term ends.
     let at = || place("q/e");
     done(door, root, RotateKey { place: at() }).await;
-    done(door, root, RewrapKeys { place: at() }).await;
+    done(door, root, RewrapKeys::of(at())).await;
     let destroy = DestroyTerm {
         place: at(),
         term: 1,
     };
     done(door, root, destroy).await;
     // Only begun: one version stays under the older term.
-    done(
-        door,
-        root,
-        ReencryptKeys {
-            place: place("p/f"),
-        },
-    )
-    .await;
+    done(door, root, ReencryptKeys::of(place("p/f"))).await;
     let revoked = PlainToken::parse(tokens.revoked.as_bytes()).expect("a token");
     done(
         door,

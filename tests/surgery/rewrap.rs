@@ -90,15 +90,9 @@ async fn read_through_rewraps(engine: Engine) {
         .await
         .expect("a new term");
         loop {
-            let step = run(
-                &one,
-                &root,
-                RewrapKeys {
-                    place: place("p/e"),
-                },
-            )
-            .await
-            .expect("a step");
+            let step = run(&one, &root, RewrapKeys::of(place("p/e")))
+                .await
+                .expect("a step");
             moved += step.moved;
             if step.census.is_some() {
                 break;
@@ -106,7 +100,7 @@ async fn read_through_rewraps(engine: Engine) {
         }
         loop {
             let place = place("p/e");
-            let step = run(&one, &root, ReencryptKeys { place }).await;
+            let step = run(&one, &root, ReencryptKeys::of(place)).await;
             let step = step.expect("a step");
             renewed += step.renewed;
             if step.census.is_some() {

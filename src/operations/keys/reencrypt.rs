@@ -3,7 +3,7 @@
 //!
 //! Invariant: from its beginning to its end, no data key that is older than it is wrapped under its term or a later one.
 
-use super::rewrap::{MOVED_MAX, owners};
+use super::rewrap::{MOVED_GENTLY, MOVED_MAX, owners};
 use super::{Census, new_key, with_new_term};
 use crate::door::{Cx, Decision, Operation, Place, View, reseal_row};
 use crate::model::{Action, Environment, EnvironmentName, Refusal, Resource, VersionRow};
@@ -17,8 +17,23 @@ const SMALL_BYTES_MAX: usize = 16 * 1024;
 
 /// `POST /keys/{p}/{e}/reencrypt`, one step of it: to be asked again until nothing is left.
 pub struct ReencryptKeys {
-    /// Which environment.
-    pub place: EnvironmentName,
+    place: EnvironmentName,
+    /// Versions that the step takes at most.
+    at_once: u32,
+}
+
+impl ReencryptKeys {
+    /// A step in this environment.
+    pub const fn of(place: EnvironmentName) -> Self {
+        let at_once = MOVED_MAX;
+        Self { place, at_once }
+    }
+
+    /// A smaller one.
+    pub fn gently(self) -> Self {
+        let at_once = MOVED_GENTLY;
+        Self { at_once, ..self }
+    }
 }
 
 /// What one step did.
@@ -44,7 +59,10 @@ impl Operation for ReencryptKeys {
         let place = view.place(&self.place).await?;
         match place.environment.reencrypting {
             None => begin(cx, &place),
-            Some(since) => go_on(cx, view, &self.place, &place, since).await,
+            Some(since) => {
+                let rows = old_versions(view, &place, since, self.at_once).await?;
+                go_on(cx, view, &self.place, &place, rows).await
+            }
         }
     }
 }
@@ -64,15 +82,14 @@ fn begin(cx: &Cx<'_>, place: &Place) -> Result<Decision<Reencrypted>, Refusal> {
     Ok(decision.put_key(new_key(cx, &environment)?))
 }
 
-/// Seals as many versions anew as one decision takes, or finds that none is left.
+/// Seals these versions anew, or ends it when none is left.
 async fn go_on(
     cx: &Cx<'_>,
     view: &View,
     name: &EnvironmentName,
     place: &Place,
-    since: u32,
+    rows: Vec<VersionRow>,
 ) -> Result<Decision<Reencrypted>, Refusal> {
-    let rows = old_versions(view, place, since).await?;
     if rows.is_empty() {
         let counts = view.count_versions_by_term(place).await?;
         let environment = Environment {
@@ -108,13 +125,19 @@ async fn go_on(
     Ok(decision.with(reply))
 }
 
-/// Versions under terms before this one, as many as one decision takes.
-async fn old_versions(view: &View, place: &Place, term: u32) -> Result<Vec<VersionRow>, Refusal> {
+/// Versions under terms before this one, so many or as one decision takes.
+async fn old_versions(
+    view: &View,
+    place: &Place,
+    term: u32,
+    at_once: u32,
+) -> Result<Vec<VersionRow>, Refusal> {
+    let at_once = at_once as usize;
     let mut rows: Vec<VersionRow> = Vec::new();
     let (mut bytes, mut largest) = (0, usize::MAX);
-    while rows.len() < MOVED_MAX && bytes < LOADED_BYTES_MAX {
+    while rows.len() < at_once && bytes < LOADED_BYTES_MAX {
         let after = rows.last().map(|row| (row.term, row.id));
-        let rest = MOVED_MAX - rows.len();
+        let rest = at_once - rows.len();
         let wanted = if largest <= SMALL_BYTES_MAX {
             rest
         } else {

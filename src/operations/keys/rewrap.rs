@@ -12,14 +12,30 @@ use crate::model::{
     Action, DataKeyRow, EnvironmentName, Ref, Refusal, Resource, SecretId, VersionId,
 };
 
-/// Versions that one decision moves: whoever reads meanwhile waits for the commit of so many. With a ref each, they are
-/// well below the thousand of a decision.
-pub(super) const MOVED_MAX: usize = 100;
+/// Versions that one decision moves. With a ref each, they are well below the thousand of a decision.
+pub(super) const MOVED_MAX: u32 = 100;
+/// The same while others ask: whoever reads meanwhile waits for the commit of so many.
+pub(super) const MOVED_GENTLY: u32 = 25;
 
 /// `POST /keys/{p}/{e}/rewrap`, one step of it: to be asked again until nothing is left.
 pub struct RewrapKeys {
-    /// Which environment.
-    pub place: EnvironmentName,
+    place: EnvironmentName,
+    /// Versions that the step moves at most.
+    at_once: u32,
+}
+
+impl RewrapKeys {
+    /// A step in this environment.
+    pub const fn of(place: EnvironmentName) -> Self {
+        let at_once = MOVED_MAX;
+        Self { place, at_once }
+    }
+
+    /// A smaller one.
+    pub fn gently(self) -> Self {
+        let at_once = MOVED_GENTLY;
+        Self { at_once, ..self }
+    }
 }
 
 /// What one step did.
@@ -47,8 +63,7 @@ impl Operation for RewrapKeys {
             let sentence = "versions are being encrypted anew, which moves them as well: go on with `coffer key reencrypt`";
             return Err(Refusal::Conflict("reencrypting", sentence.to_owned()));
         }
-        let rows =
-            view.list_data_keys_before_term(&place, place.environment.term, MOVED_MAX as u32);
+        let rows = view.list_data_keys_before_term(&place, place.environment.term, self.at_once);
         let rows = rows.await?;
         if rows.is_empty() {
             let counts = view.count_versions_by_term(&place).await?;
