@@ -37,12 +37,16 @@ pub async fn wrong(cluster: &Cluster, records: &Records) -> Vec<String> {
             continue;
         }
         let resource = record.text("resource").expect("a resource").to_owned();
-        match (record.text("action"), resource.strip_prefix("sys/tokens/")) {
-            (Some("write"), None) => {
+        match record.text("action") {
+            Some("write") => {
                 let of: &mut BTreeMap<Position, u64> = versions.entry(resource).or_default();
                 of.insert(*position, number(record, "version"));
             }
-            (Some("manage"), Some(id)) => drop(revoked.insert(id.to_owned(), *position)),
+            Some("manage") if resource == "sys/tokens" && record.status() == 204 => {
+                let id = record.member("metadata")["coffer.token"].as_str();
+                let id = id.expect("it says which token").to_owned();
+                revoked.entry(id).or_insert(*position);
+            }
             _ => {}
         }
     }
