@@ -2,7 +2,7 @@
 //! A request without an answer, or with a 503, may or may not have happened; every other is held to its word.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
@@ -13,21 +13,66 @@ use crate::support::cluster::Cluster;
 use crate::support::node::Node;
 use crate::support::records::Records;
 
-/// What clients were told: each request's id with its status.
+/// Recorded of a change that goes on in further steps.
+const ACCEPTED: u64 = 202;
+
+/// A request's id, and the statuses that its record may have.
+type Answered = (String, [u64; 2]);
+
+/// What clients were told: each request's id with the statuses that its record may have.
 #[derive(Clone, Default)]
-pub struct Told(Arc<Mutex<Vec<(String, u64)>>>);
+pub struct Told {
+    answers: Arc<Mutex<Vec<Answered>>>,
+    acknowledged: Arc<AtomicUsize>,
+    unknown: Arc<AtomicUsize>,
+}
 
 impl Told {
     /// Notes an answer.
     pub fn note(&self, answer: &Answer) {
+        let status = u64::from(answer.status());
+        self.push(answer, [status, status]);
+    }
+
+    /// Notes what a change was answered, if it was.
+    pub fn changed(&self, answer: Option<&Answer>) {
+        answer.inspect(|answer| self.note(answer));
+        self.count_change(answer);
+    }
+
+    /// The same of a change in steps, the first of which has its request's id.
+    pub fn changed_in_steps(&self, answer: Option<&Answer>) {
+        answer.inspect(|answer| self.push(answer, [answer.status().into(), ACCEPTED]));
+        self.count_change(answer);
+    }
+
+    fn push(&self, answer: &Answer, statuses: [u64; 2]) {
         let id = answer.header("x-request-id").expect("an id").to_owned();
-        let mut told = self.0.lock().expect("no panic");
-        told.push((id, u64::from(answer.status())));
+        let mut told = self.answers.lock().expect("no panic");
+        told.push((id, statuses));
+    }
+
+    fn count_change(&self, answer: Option<&Answer>) {
+        let counted = match answer {
+            Some(answer) if answer.status() < 300 => &self.acknowledged,
+            Some(answer) if answer.status() != 503 => return,
+            _ => &self.unknown,
+        };
+        counted.fetch_add(1, Ordering::AcqRel);
     }
 
     /// How many answers there were.
     pub fn count(&self) -> usize {
-        self.0.lock().expect("no panic").len()
+        self.answers.lock().expect("no panic").len()
+    }
+
+    /// How many changes were acknowledged, and of how many nobody was told whether they happened.
+    pub fn changes(&self) -> (usize, usize) {
+        let [acknowledged, unknown] = [&self.acknowledged, &self.unknown];
+        (
+            acknowledged.load(Ordering::Acquire),
+            unknown.load(Ordering::Acquire),
+        )
     }
 
     /// Each answer but a 503 is in the log, once, as it was said; and nothing is there twice.
@@ -38,9 +83,11 @@ impl Told {
             let before = by_id.insert(id.to_owned(), record.status());
             assert_eq!(before, None, "recorded twice: {record:?}");
         }
-        for (id, status) in self.0.lock().expect("no panic").iter() {
-            if *status != 503 {
-                assert_eq!(by_id.get(id), Some(status), "{id} was answered");
+        for (id, statuses) in self.answers.lock().expect("no panic").iter() {
+            if statuses[0] != 503 {
+                let recorded = by_id.get(id);
+                let fits = recorded.is_some_and(|status| statuses.contains(status));
+                assert!(fits, "{id} was answered {statuses:?}: {recorded:?}");
             }
         }
     }
@@ -70,10 +117,9 @@ impl Load {
                 while !stop.load(Ordering::Acquire) {
                     tried += 1;
                     let body = json!({ "fields": { "v": tried.to_string() } });
-                    let Ok(written) = client.put(&path, body, &root).sent().await else {
-                        break;
-                    };
-                    told.note(&written);
+                    let written = client.put(&path, body, &root).sent().await.ok();
+                    told.changed(written.as_ref());
+                    let Some(written) = written else { break };
                     if matches!(written.status(), 200 | 201) {
                         acknowledged = tried;
                     } else {
@@ -107,8 +153,13 @@ impl Load {
     }
 }
 
-/// Every acknowledged write is there with its record, nothing is there twice, and the log verifies.
-pub async fn holds(cluster: &Cluster, node: &Node, told: &Told, written: &[(String, u64, u64)]) {
+/// Every acknowledged write is there with its record, nothing is there twice, and the log verifies; the log.
+pub async fn holds(
+    cluster: &Cluster,
+    node: &Node,
+    told: &Told,
+    written: &[(String, u64, u64)],
+) -> Records {
     let mut versions = HashMap::new();
     for (secret, acknowledged, tried) in written {
         let read = node.get(&format!("/secrets/{secret}"), &cluster.root).await;
@@ -128,13 +179,16 @@ pub async fn holds(cluster: &Cluster, node: &Node, told: &Told, written: &[(Stri
     }
     let records = cluster.bundle(node).await;
     told.is_in(&records);
+    let counts = records.counts();
     for (secret, version) in versions {
-        let written = records.count("app/root", "write", secret, "allowed");
+        let kind = ["app/root", "write", secret, "allowed"].map(str::to_owned);
+        let written = counts.get(&kind.into()).unwrap_or(&0);
         assert_eq!(
-            written as u64, version,
+            *written as u64, version,
             "{secret}: a version for each record, a record for each version"
         );
     }
+    records
 }
 
 /// The number in a secret's field `v`.

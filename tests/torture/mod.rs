@@ -6,8 +6,10 @@
 mod acts;
 mod adversary;
 mod canary;
+mod changes;
 mod crash;
 mod growth;
+mod held;
 mod history;
 mod replay;
 mod seen;
