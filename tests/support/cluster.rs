@@ -184,7 +184,8 @@ impl Cluster {
         command.args(["--pdeathsig", "KILL", SERVER, "serve", "--config"]);
         command.arg(config).args(start.args);
         command.env("COFFER_ACCEPT_FSYNC_OFF", "1");
-        command.env("COFFER_FAILPOINTS", start.points);
+        let armed = [start.points, left::door()].join(",");
+        command.env("COFFER_FAILPOINTS", armed);
         command.env("COFFER_FAILPOINTS_FILE", &points);
         command.env("COFFER_CLOCK_FILE", self.path("clock"));
         command.envs(start.env.iter().copied());

@@ -1,6 +1,7 @@
 //! What a run of stories leaves behind, for a scan of all of it. With `COFFER_TEST_LEFT` naming a folder, what stories make
 //! stays in there: databases, states, logs at their most talkative, what servers print and count, every answer that may hold
-//! no secret; and beside it, apart, every secret that was sent or given. Without the variable nothing is kept.
+//! no secret; and beside it, apart, every secret that was sent or given, and every key that a server held. Without the
+//! variable nothing is kept.
 //!
 //! Invariant: whatever is noted as a secret belongs nowhere else.
 
@@ -21,6 +22,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::client::Answer;
+use super::memory;
 
 /// Names the folder.
 pub const VARIABLE: &str = "COFFER_TEST_LEFT";
@@ -96,6 +98,20 @@ pub fn root_key(digits: &[u8]) {
         let bytes: Result<Vec<u8>, _> = bytes.collect();
         secret("a root key", &bytes.expect("digits"));
     }
+}
+
+/// Notes every key that a server holds, which still runs.
+pub fn keys(process: u32) {
+    if is_kept() {
+        for key in memory::keys(process) {
+            secret("a server's key", &key);
+        }
+    }
+}
+
+/// A point for servers whose keys are to be noted.
+pub fn door() -> &'static str {
+    if is_kept() { memory::door() } else { "" }
 }
 
 /// Notes the secrets in a request's body, or in an answer.

@@ -12,6 +12,8 @@ use std::os::unix::fs::FileExt;
 
 /// Bytes of a page.
 const PAGE: u64 = 4096;
+/// Bytes of a key, and of its place.
+const KEY_BYTES: usize = 32;
 /// Bits of an entry of `pagemap` (proc(5)): the page is in memory, or in swap.
 const THERE: u64 = 1 << 63 | 1 << 62;
 
@@ -39,6 +41,36 @@ pub fn door() -> &'static str {
 /// # Panics
 /// It may not be read.
 pub fn of(process: u32) -> Vec<Mapping> {
+    those(process, |_| true)
+}
+
+/// The keys that a process has in the pages that are for keys, each as it stands there.
+///
+/// # Panics
+/// They may not be read.
+pub fn keys(process: u32) -> Vec<Vec<u8>> {
+    let theirs = those(process, Mapping::is_for_keys);
+    theirs.iter().flat_map(Mapping::keys).collect()
+}
+
+impl Mapping {
+    /// Whether it is for keys: the kernel leaves such pages out of dumps and of children.
+    pub fn is_for_keys(&self) -> bool {
+        let has = |flag: &str| self.flags.split(' ').any(|known| known == flag);
+        ["rd", "wr", "dd", "dc"].into_iter().all(has)
+    }
+
+    /// What stands in the places for keys that are taken.
+    pub fn keys(&self) -> impl Iterator<Item = Vec<u8>> {
+        let runs = self.runs.iter();
+        let places = runs.flat_map(|(_, bytes)| bytes.chunks_exact(KEY_BYTES));
+        let taken = places.filter(|place| place.iter().any(|byte| *byte != 0));
+        taken.map(<[u8]>::to_vec)
+    }
+}
+
+/// Those of a process's mappings that are wanted.
+fn those(process: u32, wanted: impl Fn(&Mapping) -> bool) -> Vec<Mapping> {
     let open = |name: &str| {
         let path = format!("/proc/{process}/{name}");
         File::open(&path).unwrap_or_else(|error| {
@@ -50,16 +82,21 @@ pub fn of(process: u32) -> Vec<Mapping> {
     let read = open("smaps").read_to_string(&mut text);
     read.expect("the mappings are told");
     let mut mappings = Vec::new();
+    let mut here = None;
     for line in text.lines() {
         if let Some(flags) = line.strip_prefix("VmFlags:") {
-            let last: &mut Mapping = mappings.last_mut().expect("a mapping comes first");
-            flags.trim().clone_into(&mut last.flags);
+            let (line, from, to) = here.take().expect("a mapping comes first");
+            let mut mapping = Mapping {
+                line,
+                flags: flags.trim().to_owned(),
+                runs: Vec::new(),
+            };
+            if wanted(&mapping) {
+                mapping.runs = runs(&memory, &pages, from, to);
+                mappings.push(mapping);
+            }
         } else if let Some((from, to)) = addresses(line) {
-            mappings.push(Mapping {
-                line: line.to_owned(),
-                flags: String::new(),
-                runs: runs(&memory, &pages, from, to),
-            });
+            here = Some((line.to_owned(), from, to));
         }
     }
     mappings

@@ -111,6 +111,7 @@ impl Node {
 
     /// Ends it as `kill -9` does, and waits for that.
     pub async fn kill(&self) {
+        left::keys(self.pid);
         self.signal("-KILL");
         self.ended().await;
     }
@@ -139,6 +140,7 @@ impl Node {
 
     /// Tells it to end, and waits for that.
     pub async fn end(self) -> Ended {
+        left::keys(self.pid);
         self.signal("-TERM");
         self.ended().await
     }

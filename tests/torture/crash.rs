@@ -26,7 +26,7 @@ const ANSWERS_MAX: usize = 200;
 /// Passes of a point that many pass before it kills.
 const PASSES_MAX: usize = 40;
 /// Rounds after which another cluster is begun: each round reads the whole log.
-const ROUNDS_EACH: usize = 20;
+const ROUNDS_EACH: usize = 10;
 /// One round in so many kills at no point at all, and one start in so many is killed.
 const ONE_IN: usize = 4;
 /// How long a point is waited for that not every commit passes; then the node is killed wherever it is.

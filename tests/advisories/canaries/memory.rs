@@ -23,8 +23,6 @@ use crate::support::provider::Provider;
 const TIME_MAX: Duration = Duration::from_secs(10);
 /// From one look to the next.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// Bytes of a key, and of its place.
-const KEY_BYTES: usize = 32;
 /// What is told of what stands around something that was found, in bytes to each side.
 const AROUND: usize = 64;
 
@@ -61,12 +59,6 @@ fn look(search: &Search, memory: &[Mapping]) -> Vec<String> {
     told
 }
 
-/// The pages that are for keys: the kernel leaves them out of dumps and of children.
-fn is_for_keys(mapping: &Mapping) -> bool {
-    let has = |flag: &str| mapping.flags.split(' ').any(|known| known == flag);
-    ["rd", "wr", "dd", "dc"].into_iter().all(has)
-}
-
 /// Every key of the server is where keys belong, and nowhere else.
 async fn keys_are_in_their_pages(process: u32, root: Option<&[u8]>) {
     let used = Instant::now();
@@ -74,11 +66,9 @@ async fn keys_are_in_their_pages(process: u32, root: Option<&[u8]>) {
         let began = Instant::now();
         let memory = memory::of(process);
         let (theirs, rest): (Vec<Mapping>, Vec<Mapping>) =
-            memory.into_iter().partition(is_for_keys);
+            memory.into_iter().partition(Mapping::is_for_keys);
         assert_eq!(theirs.len(), 1, "the pages for keys");
-        let runs = theirs[0].runs.iter();
-        let places = runs.flat_map(|(_, bytes)| bytes.chunks_exact(KEY_BYTES));
-        let keys = places.filter(|place| place.iter().any(|byte| *byte != 0));
+        let keys = theirs[0].keys();
         let keys: Vec<Canary> = keys.map(|key| Canary::of("a key", key)).collect();
         assert!(
             keys.len() > 5,

@@ -1,11 +1,15 @@
-//! Advisories G1 to G5, G8 and G9: every secret of a run of the built server, at its most talkative, is looked for in what
-//! it logged, stored, answered and exported, in every spelling in which others have found theirs.
+//! Advisories G1 to G5, G8 and G9: every secret of a run of the built server, at its most talkative, and every key that it
+//! holds are looked for in what it logged, stored, answered and exported, in every spelling in which others have found theirs.
 //!
 //! Invariant: the scan finds a text that is there to be seen; otherwise it would prove nothing.
 
 mod memory;
 mod song;
 
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use coffer::store::Engine;
 use reqwest::Method;
 use serde_json::json;
@@ -13,7 +17,8 @@ use song::sing;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use super::leaks::files;
-use crate::support::built::{Opened, PASSPHRASE, Place};
+use crate::support;
+use crate::support::built::{Built, Opened, PASSPHRASE, Place};
 use crate::support::canary::{Canary, Search};
 use crate::support::client::{Client, Token};
 use crate::support::provider::{Fault, Provider};
@@ -53,6 +58,42 @@ async fn stored(place: &Place, engine: Engine) -> Vec<(String, Vec<u8>)> {
     found
 }
 
+/// Every key that a server holds now, from the pages that are locked for keys.
+fn keys(server: &Built) -> Vec<Canary> {
+    let keys = support::memory::keys(server.id()).into_iter();
+    keys.map(|key| Canary::of("a key of the server's", key))
+        .collect()
+}
+
+/// The scan would find this key in a file of the folder, however it is spelt there.
+fn is_found_in_a_file(folder: &Path, key: &Canary) {
+    let search = Search::of([key]);
+    let hex: String = key.bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    for spelt in [
+        key.bytes.clone(),
+        hex.into_bytes(),
+        STANDARD.encode(&key.bytes).into_bytes(),
+    ] {
+        let path = folder.join("planted");
+        std::fs::write(&path, [b"before ", &spelt[..], b" behind"].concat()).expect("a file");
+        let found = contents(folder);
+        let found = found.iter().filter(|(_, bytes)| search.is_in(bytes));
+        let found: Vec<&String> = found.map(|(name, _)| name).collect();
+        assert_eq!(found, [&path.display().to_string()], "and nowhere else");
+        std::fs::remove_file(path).expect("it goes");
+    }
+}
+
+/// What is in the files of a folder.
+fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let files = files(folder).into_iter().filter(|path| path.is_file());
+    let read = files.map(|path| {
+        let bytes = std::fs::read(&path).expect("it is read");
+        (path.display().to_string(), bytes)
+    });
+    read.collect()
+}
+
 /// A grant is imported, refreshed, refused and lost; what it gives is read by who may.
 async fn refresh(server: &Client, root: &Token, provider: &Provider) {
     let at = |name: &str| format!("/connections/shop/dev/{name}");
@@ -81,7 +122,7 @@ async fn canaries_are_found_nowhere(engine: Engine) {
     let place = Place::found(engine).await;
     let server = place.serve("one", Opened::ByHand).await;
     place.unseal("one");
-    crate::support::eventually("the server is ready", || async {
+    support::eventually("the server is ready", || async {
         (server.open(Method::GET, "/health/ready").await.status() == 204).then_some(())
     })
     .await;
@@ -96,6 +137,7 @@ async fn canaries_are_found_nowhere(engine: Engine) {
         text: member("token"),
         id: member("id"),
     };
+    let few = keys(&server);
     let mut canaries = song::canaries();
     let answers = sing(&server, &place.root, &canaries, &token).await;
     server.get("/secrets/shop/dev/stripe", &token).await.is(200);
@@ -144,15 +186,16 @@ async fn canaries_are_found_nowhere(engine: Engine) {
     places.push(("the metrics".to_owned(), counted.into_bytes()));
     // While it runs, with what is only in the write-ahead log yet.
     places.extend(stored(&place, engine).await);
-    for path in files(server.folder())
-        .into_iter()
-        .filter(|path| path.is_file())
-    {
-        places.push((
-            path.display().to_string(),
-            std::fs::read(&path).expect("it is read"),
-        ));
-    }
+    places.extend(contents(server.folder()));
+    let many = keys(&server);
+    assert!(
+        few.len() > 5 && many.len() > few.len(),
+        "the root key and six below it; then an environment's and what is derived: {}, {}",
+        few.len(),
+        many.len()
+    );
+    is_found_in_a_file(server.folder(), &many[0]);
+    canaries.extend(few.into_iter().chain(many));
     let (id, folder) = (server.id(), server.folder().to_owned());
     for name in ["cmdline", "environ"] {
         if let Ok(bytes) = std::fs::read(format!("/proc/{id}/{name}")) {
@@ -160,12 +203,8 @@ async fn canaries_are_found_nowhere(engine: Engine) {
         }
     }
     server.stop().await;
-    for path in files(&folder).into_iter().filter(|path| path.is_file()) {
-        places.push((
-            format!("{} after the stop", path.display()),
-            std::fs::read(&path).expect("it is read"),
-        ));
-    }
+    let left = contents(&folder).into_iter();
+    places.extend(left.map(|(path, bytes)| (format!("{path} after the stop"), bytes)));
     let log = place.logs();
     assert!(
         log.lines().count() > 50
