@@ -22,6 +22,7 @@ mod tenants;
 mod tokens;
 mod turns;
 mod unread;
+mod unsealing;
 
 use std::collections::BTreeSet;
 

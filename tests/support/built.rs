@@ -8,7 +8,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use coffer::store::Engine;
 use tempfile::TempDir;
@@ -166,9 +166,11 @@ impl Place {
 
     /// A command of the server, which ends with this process.
     fn command(&self, config: &Path, verb: &str) -> Command {
-        let mut command = Command::new("setpriv");
+        // It may leave as much of its memory as this machine lets anything leave.
+        let as_much = "ulimit -S -c \"$(ulimit -H -c)\"; exec setpriv --pdeathsig KILL \"$@\"";
+        let mut command = Command::new("sh");
         command
-            .args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_coffer-server")])
+            .args(["-c", as_much, "sh", env!("CARGO_BIN_EXE_coffer-server")])
             .args([verb, "--config"])
             .arg(config)
             .env("COFFER_DATABASE_URL", &self.database)
@@ -194,19 +196,32 @@ impl Built {
         Scrape::of(self.metrics).await
     }
 
+    /// Ends it as `abort` does: by a signal that leaves the memory in a file, where that is allowed.
+    pub async fn crash(mut self) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        let told = Command::new("kill").args(["-ABRT", &pid]).status();
+        assert!(told.expect("kill can be run").success());
+        self.ended().await
+    }
+
     /// Tells it to stop, and waits until it has.
     pub async fn stop(mut self) {
+        left::keys(self.id());
         let pid = self.child.id().to_string();
         let told = Command::new("kill").args(["-TERM", &pid]).status();
         assert!(told.expect("kill can be run").success());
+        let ended = self.ended().await;
+        assert!(ended.success(), "{ended}");
+    }
+
+    async fn ended(&mut self) -> ExitStatus {
         // Meanwhile the client has to hear that its connection ends.
         let child = &mut self.child;
         let ended = eventually("the server ends", || {
             let ended = child.try_wait().expect("it is a child");
             async move { ended }
         });
-        let ended = ended.await;
-        assert!(ended.success(), "{ended}");
+        ended.await
     }
 }
 
