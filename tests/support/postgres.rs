@@ -4,9 +4,9 @@
 //! Invariant: a test never skips PostgreSQL; where there is none, it fails.
 
 use std::cell::RefCell;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
 
@@ -22,7 +22,13 @@ pub struct Server {
     pub url: String,
     /// Where it keeps its data and its log; empty when it is not ours.
     pub folder: PathBuf,
-    _child: Option<Child>,
+    script: Option<Mutex<Script>>,
+}
+
+/// What runs it, and says when it has done what it was told.
+struct Script {
+    child: Child,
+    said: BufReader<ChildStdout>,
 }
 
 impl Server {
@@ -41,11 +47,12 @@ impl Server {
             .stdout(Stdio::piped())
             .spawn()
             .expect("scripts/postgres can be started");
-        let mut line = String::new();
         let stdout = child.stdout.take().expect("its standard output is a pipe");
-        BufReader::new(stdout)
-            .read_line(&mut line)
-            .expect("scripts/postgres prints a line");
+        let mut script = Script {
+            child,
+            said: BufReader::new(stdout),
+        };
+        let line = script.hear();
         let (url, folder) = line
             .trim()
             .split_once(' ')
@@ -53,8 +60,26 @@ impl Server {
         Self {
             url: url.to_owned(),
             folder: folder.into(),
-            _child: Some(child),
+            script: Some(Mutex::new(script)),
         }
+    }
+
+    /// Stops it at once, as when its machine is reset, and waits until it is gone.
+    pub fn stop(&self) {
+        self.tell("stop");
+    }
+
+    /// Starts it again on what is left, and waits until it answers.
+    pub fn start_again(&self) {
+        self.tell("start");
+    }
+
+    fn tell(&self, what: &str) {
+        let script = self.script.as_ref().expect("a server of our own");
+        let mut script = script.lock().expect("no panic under the lock");
+        let stdin = script.child.stdin.as_mut().expect("a pipe");
+        writeln!(stdin, "{what}").expect("scripts/postgres listens");
+        assert_eq!(script.hear().trim(), what);
     }
 
     /// The URL of another database of this server.
@@ -67,6 +92,15 @@ impl Server {
     }
 }
 
+impl Script {
+    fn hear(&mut self) -> String {
+        let mut line = String::new();
+        let read = self.said.read_line(&mut line);
+        read.expect("scripts/postgres prints a line");
+        line
+    }
+}
+
 /// The server that all tests share.
 pub fn shared() -> &'static Server {
     static SHARED: OnceLock<Server> = OnceLock::new();
@@ -74,7 +108,7 @@ pub fn shared() -> &'static Server {
         Ok(url) => Server {
             url,
             folder: PathBuf::new(),
-            _child: None,
+            script: None,
         },
         Err(_) => Server::start(false),
     })

@@ -14,6 +14,7 @@ mod history;
 mod replay;
 mod seen;
 mod soak;
+mod trouble;
 mod truths;
 
 use coffer::entropy::{Entropy, SystemEntropy};
@@ -25,6 +26,11 @@ fn rounds(unless_said: usize) -> usize {
     number("COFFER_TORTURE_ROUNDS").map_or(unless_said, |rounds| {
         usize::try_from(rounds).expect("rounds that can be counted")
     })
+}
+
+/// Whether somebody asked for a number of rounds, and has the time for long ones.
+fn is_long() -> bool {
+    number("COFFER_TORTURE_ROUNDS").is_some()
 }
 
 fn number(variable: &str) -> Option<u64> {

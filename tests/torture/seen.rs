@@ -2,7 +2,7 @@
 //! Each version has a number, so the order of writes is known, and a history is linearisable exactly if that order
 //! agrees with the order in which operations began and ended (Herlihy and Wing 1990). No search is needed.
 //!
-//! Invariant: what was not answered may have happened at any time after it began, or never.
+//! Invariant: what was not answered may have happened once, at any time after it began, or never.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -19,8 +19,8 @@ pub enum Done {
     },
     /// The version was not the expected one, and this value was not written.
     Mismatch { value: u64, expected: u64 },
-    /// This value may have been written.
-    Unknown { value: u64 },
+    /// This value may have been written, if the version was the expected one.
+    Unknown { value: u64, expected: Option<u64> },
     /// This was read; 0 when there was nothing.
     Read { version: u64, value: u64 },
 }
@@ -61,13 +61,6 @@ impl Seen {
         self.operations.lock().expect("no panic").push(operation);
     }
 
-    /// How many were answered.
-    pub fn answered(&self) -> usize {
-        let operations = self.operations.lock().expect("no panic");
-        let answered = operations.iter().filter(|done| done.ended < u64::MAX);
-        answered.count()
-    }
-
     /// What no order explains.
     pub fn wrong(&self) -> Vec<String> {
         let mut by_secret: BTreeMap<usize, Vec<Operation>> = BTreeMap::new();
@@ -90,72 +83,107 @@ impl Operation {
         }
     }
 
-    /// Whether it is of the same version or value.
-    fn is_of(&self, other: &Self) -> bool {
-        let value = |operation: &Self| match operation.done {
+    fn value(&self) -> u64 {
+        match self.done {
             Done::Written { value, .. }
             | Done::Mismatch { value, .. }
-            | Done::Unknown { value }
+            | Done::Unknown { value, .. }
             | Done::Read { value, .. } => value,
-        };
-        let version = self
-            .version()
-            .filter(|version| other.version() == Some(*version));
-        version.is_some() || value(self) == value(other)
+        }
+    }
+
+    /// Whether it is of the same version or value.
+    fn is_of(&self, other: &Self) -> bool {
+        let version = self.version();
+        version.is_some() && version == other.version() || self.value() == other.value()
+    }
+
+    /// Whether it may have made this version.
+    fn may_be(&self, at: u64) -> bool {
+        match self.done {
+            Done::Written { version, .. } => version == at,
+            Done::Unknown { expected, .. } => expected.is_none_or(|expected| at == expected + 1),
+            Done::Mismatch { .. } | Done::Read { .. } => false,
+        }
+    }
+
+    /// The version that was there for certain when it ended, if this one was when it began.
+    fn left(&self, floor: u64) -> u64 {
+        match self.done {
+            Done::Written { version, .. } | Done::Read { version, .. } => version,
+            // Another version than the one that was there at least is a later one.
+            Done::Mismatch { expected, .. } if floor >= expected => floor.max(expected + 1),
+            Done::Mismatch { .. } | Done::Unknown { .. } => 0,
+        }
+    }
+}
+
+/// Who made what, as far as it was answered or read: no version has two makers, and no value is of two versions.
+#[derive(Default)]
+struct Made {
+    by_version: BTreeMap<u64, Operation>,
+    by_value: BTreeMap<u64, u64>,
+}
+
+impl Made {
+    /// Notes it; whether it contradicts what was noted before.
+    fn contradicts(&mut self, maker: Operation, version: u64) -> bool {
+        let other = self.by_version.insert(version, maker);
+        let before = self.by_value.insert(maker.value(), version);
+        other.is_some_and(|other| other.began != maker.began)
+            || before.is_some_and(|before| before != version)
     }
 }
 
 /// Of one secret.
 fn wrong_of(mut operations: Vec<Operation>) -> Vec<String> {
+    operations.sort_by_key(|operation| operation.began);
     let mut wrong = Vec::new();
-    // Who may have made which value, and who made which version.
-    let (mut values, mut makers) = (BTreeMap::new(), BTreeMap::new());
-    for operation in &operations {
-        match operation.done {
-            Done::Written { value, version, .. } => {
-                values.insert(value, (operation.began, Some(version)));
-                if let Some(other) = makers.insert(version, *operation) {
-                    wrong.push(format!("two made one version: {other:?}, {operation:?}"));
-                }
+    let makers = operations
+        .iter()
+        .filter(|operation| matches!(operation.done, Done::Written { .. } | Done::Unknown { .. }));
+    let values: BTreeMap<u64, Operation> = makers.map(|maker| (maker.value(), *maker)).collect();
+    let mut made = Made::default();
+    // A write that was not answered is known by who read its value.
+    for told in [true, false] {
+        for operation in &operations {
+            let maker = match operation.done {
+                Done::Written { .. } if told => Some(operation),
+                Done::Read {
+                    version: 1..,
+                    value,
+                } if !told => values.get(&value),
+                _ => None,
+            };
+            if let (Some(maker), Some(version)) = (maker, operation.version())
+                && made.contradicts(*maker, version)
+            {
+                wrong.push(format!("two made one version, or one two: {operation:?}"));
             }
-            Done::Unknown { value } => drop(values.insert(value, (operation.began, None))),
-            Done::Mismatch { .. } | Done::Read { .. } => {}
         }
     }
-    operations.sort_by_key(|operation| operation.began);
-    let mut ended = operations.clone();
-    ended.sort_by_key(|operation| operation.ended);
-    let (mut ended, mut floor) = (ended.into_iter().peekable(), 0);
-    let mut seen: BTreeMap<u64, u64> = BTreeMap::new();
-    for operation in &operations {
-        // What was made or seen before this began.
-        while let Some(before) = ended.next_if(|before| before.ended < operation.began) {
-            floor = floor.max(before.version().unwrap_or(0));
-        }
+    let (floors, left) = bounds(&operations);
+    for (operation, floor) in operations.iter().zip(&floors) {
         let holds = match operation.done {
             Done::Written {
                 expected, version, ..
-            } => version > floor && expected.is_none_or(|expected| version == expected + 1),
-            Done::Read { version: 0, .. } => floor == 0,
+            } => version > *floor && expected.is_none_or(|expected| version == expected + 1),
+            Done::Read { version: 0, .. } => *floor == 0,
             Done::Read { version, value } => {
-                let made = values.get(&value).is_some_and(|(began, made)| {
-                    *began < operation.ended && made.is_none_or(|made| made == version)
-                });
-                let same = *seen.entry(version).or_insert(value) == value;
-                version >= floor && made && same
+                let maker = values.get(&value);
+                version >= *floor
+                    && maker
+                        .is_some_and(|maker| maker.began < operation.ended && maker.may_be(version))
             }
+            // Of a version that nobody is known to have made, see below.
             Done::Mismatch { expected, .. } => {
-                let passed_by = |other: &Operation| {
-                    other.began < operation.ended
-                        && match other.done {
-                            Done::Unknown { .. } => true,
-                            Done::Written { version, .. } => version > expected,
-                            _ => false,
-                        }
-                };
-                floor != expected || operations.iter().any(passed_by)
+                let next = made.by_version.get(&(expected + 1));
+                *floor != expected || next.is_none_or(|maker| maker.began < operation.ended)
             }
-            Done::Unknown { .. } => true,
+            Done::Unknown { value, .. } => {
+                let version = made.by_value.get(&value);
+                version.is_none_or(|version| version > floor)
+            }
         };
         if !holds {
             let others = operations.iter().filter(|other| other.is_of(operation));
@@ -165,6 +193,61 @@ fn wrong_of(mut operations: Vec<Operation>) -> Vec<String> {
             ));
         }
     }
+    wrong.extend(unmade(&operations, &floors, &left, &made));
+    wrong
+}
+
+/// The versions that were there for certain when each began, and when each ended, in the order in which they began.
+fn bounds(operations: &[Operation]) -> (Vec<u64>, Vec<u64>) {
+    let mut by_end: Vec<usize> = (0..operations.len()).collect();
+    by_end.sort_by_key(|index| operations[*index].ended);
+    let (mut by_end, mut floor) = (by_end.into_iter().peekable(), 0);
+    let (mut floors, mut left) = (Vec::new(), Vec::new());
+    for operation in operations {
+        // Whatever ended before this began has begun before it as well.
+        while let Some(before) = by_end.next_if(|at| operations[*at].ended < operation.began) {
+            floor = floor.max(left[before]);
+        }
+        floors.push(floor);
+        left.push(operation.left(floor));
+    }
+    (floors, left)
+}
+
+/// Versions that were there, and that nobody can have made: each needs a write of its own that was not answered, whose value
+/// nobody has read, and that began before the version was there. One that was checked fits one version alone, so it is taken
+/// first; one that was not checked and fits a version fits each later one as well, so it does not matter which is taken.
+fn unmade(operations: &[Operation], floors: &[u64], left: &[u64], made: &Made) -> Vec<String> {
+    let unknown = |at: &usize| {
+        let operation = &operations[*at];
+        matches!(operation.done, Done::Unknown { .. })
+            && !made.by_value.contains_key(&operation.value())
+    };
+    let mut spare: Vec<usize> = (0..operations.len()).filter(unknown).collect();
+    spare.sort_by_key(|at| match operations[*at].done {
+        Done::Unknown { expected, .. } => expected.is_none(),
+        _ => true,
+    });
+    let mut wrong = Vec::new();
+    for version in 1..=left.iter().copied().max().unwrap_or(0) {
+        if made.by_version.contains_key(&version) {
+            continue;
+        }
+        let there = operations.iter().zip(left);
+        let there = there.filter(|(_, left)| **left >= version);
+        let first = there.min_by_key(|(operation, _)| operation.ended);
+        let (first, _) = first.expect("no later one is there than was left");
+        let fits = |at: &usize| {
+            let maker = &operations[*at];
+            maker.may_be(version) && floors[*at] < version && maker.began < first.ended
+        };
+        match spare.iter().position(fits) {
+            Some(at) => drop(spare.remove(at)),
+            None => wrong.push(format!(
+                "nobody made version {version}, which was there by the end of {first:?}"
+            )),
+        }
+    }
     wrong
 }
 
@@ -172,17 +255,23 @@ fn wrong_of(mut operations: Vec<Operation>) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn read(began: u64, ended: u64, version: u64) -> Operation {
-        let done = Done::Read {
-            version,
-            value: version * 10,
-        };
+    fn operation(began: u64, ended: u64, done: Done) -> Operation {
+        let secret = 0;
         Operation {
-            secret: 0,
+            secret,
             began,
             ended,
             done,
         }
+    }
+
+    fn read(began: u64, ended: u64, version: u64) -> Operation {
+        misread(began, ended, version, version * 10)
+    }
+
+    /// A read of what may be the value of another version.
+    fn misread(began: u64, ended: u64, version: u64, value: u64) -> Operation {
+        operation(began, ended, Done::Read { version, value })
     }
 
     fn written(began: u64, ended: u64, version: u64, expected: Option<u64>) -> Operation {
@@ -191,21 +280,17 @@ mod tests {
             expected,
             version,
         };
-        Operation {
-            secret: 0,
-            began,
-            ended,
-            done,
-        }
+        operation(began, ended, done)
     }
 
     fn mismatch(began: u64, ended: u64, expected: u64) -> Operation {
-        Operation {
-            secret: 0,
-            began,
-            ended,
-            done: Done::Mismatch { value: 0, expected },
-        }
+        operation(began, ended, Done::Mismatch { value: 0, expected })
+    }
+
+    /// Not answered; the value is the one of this version.
+    fn unknown(began: u64, version: u64, expected: Option<u64>) -> Operation {
+        let value = version * 10;
+        operation(began, u64::MAX, Done::Unknown { value, expected })
     }
 
     #[test]
@@ -219,18 +304,25 @@ mod tests {
             read(10, 11, 2),
         ];
         assert_eq!(wrong_of(history.to_vec()), [""; 0]);
-        let unknown = Operation {
-            done: Done::Unknown { value: 20 },
-            ended: u64::MAX,
-            ..two
-        };
-        let lost = [
-            written(0, 1, 1, None),
-            unknown,
-            read(5, 6, 2),
-            mismatch(7, 8, 1),
-        ];
-        assert_eq!(wrong_of(lost.to_vec()), [""; 0]);
+        let one = written(0, 1, 1, None);
+        for lost in [
+            vec![unknown(4, 2, Some(1)), read(5, 6, 2), mismatch(7, 8, 1)],
+            vec![unknown(2, 2, Some(1)), mismatch(3, 4, 1), read(5, 6, 2)],
+            // Nobody has read what was lost.
+            vec![unknown(2, 9, None), written(3, 4, 3, None), read(5, 6, 3)],
+            vec![unknown(2, 9, None), mismatch(3, 4, 1), mismatch(5, 6, 1)],
+            // The one that was checked is needed for the second version, and the other for the third.
+            vec![
+                unknown(2, 8, None),
+                unknown(3, 9, Some(1)),
+                written(6, 7, 4, None),
+            ],
+            // It is there only after the read.
+            vec![unknown(2, 2, None), mismatch(3, 9, 1), read(4, 5, 1)],
+        ] {
+            let history = [vec![one], lost].concat();
+            assert_eq!(wrong_of(history.clone()), [""; 0], "{history:?}");
+        }
     }
 
     #[test]
@@ -245,17 +337,58 @@ mod tests {
             vec![one, two, read(4, 9, 3)],
             vec![one, two, read(2, 9, 2), read(4, 5, 1)],
             vec![one, mismatch(2, 3, 1)],
+            vec![one, two, misread(4, 5, 2, 10)],
+            // What was lost was expected to be another version.
+            vec![one, two, unknown(4, 3, Some(1)), read(5, 6, 3)],
+            // It happened twice.
+            vec![
+                one,
+                unknown(2, 2, None),
+                read(3, 4, 2),
+                misread(5, 6, 3, 20),
+            ],
+            vec![one, two, misread(4, 5, 3, 20)],
+            // Two made one version.
+            vec![one, two, unknown(4, 9, None), misread(5, 6, 2, 90)],
+            vec![
+                one,
+                unknown(2, 8, None),
+                unknown(3, 2, None),
+                misread(4, 7, 2, 80),
+                misread(5, 6, 2, 20),
+            ],
+            // It was read before it began, or after a later one was there.
+            vec![one, read(2, 3, 2), unknown(4, 2, None)],
             vec![
                 one,
                 two,
-                Operation {
-                    done: Done::Read {
-                        version: 2,
-                        value: 10,
-                    },
-                    ..read(4, 5, 2)
-                },
+                written(4, 5, 3, None),
+                unknown(6, 9, None),
+                misread(7, 8, 3, 90),
             ],
+            // What was lost is no reason for this mismatch: it was expected elsewhere, it is the version that was expected, it
+            // began too late, or it is the reason for another.
+            vec![one, unknown(2, 9, Some(5)), mismatch(3, 4, 1)],
+            vec![
+                one,
+                two,
+                unknown(4, 3, None),
+                read(5, 6, 3),
+                mismatch(7, 8, 3),
+            ],
+            vec![one, mismatch(2, 3, 1), unknown(4, 2, None)],
+            vec![
+                one,
+                unknown(2, 9, None),
+                mismatch(3, 4, 1),
+                mismatch(5, 6, 2),
+            ],
+            // After a mismatch the version that was expected is gone.
+            vec![one, unknown(2, 9, None), mismatch(3, 4, 1), read(5, 6, 1)],
+            // Nobody made the second version, or not before the third.
+            vec![one, written(2, 3, 3, None)],
+            vec![one, written(2, 3, 3, None), unknown(4, 9, None)],
+            vec![one, unknown(2, 9, Some(2)), written(3, 4, 3, None)],
         ] {
             assert!(!wrong_of(history.clone()).is_empty(), "{history:?}");
         }
