@@ -78,8 +78,9 @@ impl Made {
         let ended = ended.count();
         let used = node.get(&format!("/secrets/{PLACE}/nothing"), &self.token);
         let used = used.await;
-        let status = if ended == 1 { 401 } else { 404 };
-        assert_eq!(used.status(), status, "{ended}: {}", used.text());
+        // Past a hundred a minute the dead are turned away before anybody looks whether they are.
+        let told: &[u16] = if ended == 1 { &[401, 429] } else { &[404] };
+        assert!(told.contains(&used.status()), "{ended}: {}", used.text());
         assert!(ended <= 1 && (!self.revoked || ended == 1), "{ended}");
     }
 }
