@@ -16,12 +16,15 @@ use super::{ConfigOrData, Failure, TAMPERED, runtime, terminal};
 pub struct Check {
     #[command(flatten)]
     place: ConfigOrData,
+    /// Leave out what this node remembers of its own log: for a database that was restored on purpose
+    #[arg(long)]
+    accept_rollback: bool,
 }
 
 impl Check {
     pub fn run(self) -> Result<(), Failure> {
         let config = self.place.read()?;
-        let lines = runtime(Some(&config))?.block_on(check(&config))?;
+        let lines = runtime(Some(&config))?.block_on(check(&config, self.accept_rollback))?;
         let mut out = std::io::stdout().lock();
         for line in &lines {
             // A reader that went away has seen enough; the exit code still says it.
@@ -44,7 +47,7 @@ impl Check {
     }
 }
 
-async fn check(config: &Config) -> Result<Vec<String>, Failure> {
+async fn check(config: &Config, accept_rollback: bool) -> Result<Vec<String>, Failure> {
     let store = node::open_store(config).await?;
     let failed = |error: StartError| Failure::failed(error.0);
     let ground = door::check_ground(&store).await.map_err(failed)?;
@@ -80,9 +83,8 @@ async fn check(config: &Config) -> Result<Vec<String>, Failure> {
         return Ok(lines);
     }
     let keys = sealed.open(root)?;
-    door::check(&store, &keys, Some(&config.state_dir))
-        .await
-        .map_err(failed)
+    let state = (!accept_rollback).then_some(&*config.state_dir);
+    door::check(&store, &keys, state).await.map_err(failed)
 }
 
 #[derive(Args)]

@@ -83,6 +83,13 @@ async fn older(seq: Option<Seq>, writes: bool) {
         .expect("it is refused");
     assert_eq!(late.code, Some(1), "{late:?}");
     assert!(late.sentence.contains("Rollback suspected"), "{late:?}");
+    let checked = cluster.run("a", &["check"]).await;
+    let out = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(out.contains(", and the state directory tells of "), "{out}");
+    assert_eq!(checked.status.code(), Some(6));
+    let checked = cluster.run("a", &["check", "--accept-rollback"]).await;
+    let out = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(!out.contains("state directory"), "{out}");
     let accepting = Start {
         args: &["--accept-rollback"],
         ..Start::default()

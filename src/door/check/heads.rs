@@ -1,9 +1,10 @@
 //! Heads that a stream once had, as anchors and this node's own memory tell: no stream may have less, or something else.
 //! What changes nothing, a read or a refusal, is missed by nobody else where the end of a stream was cut off.
 //!
-//! Invariant: every head that is told of is asked for, but one within what was pruned, which has no root any more.
+//! Invariant: of each who tells the newest head is asked for, which has all before it in its root; but for one within what
+//! was pruned, which has no root any more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::path::Path;
 
@@ -19,7 +20,7 @@ use crate::door::state_dir::StateDir;
 use crate::model::{SegmentRow, StreamId};
 
 /// Who tells of a head.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Witness {
     /// An anchor in this stream.
     Stream(StreamId),
@@ -36,8 +37,8 @@ impl fmt::Display for Witness {
     }
 }
 
-/// Heads of one stream, by size and root.
-type Heads = BTreeMap<(u64, [u8; 32]), Witness>;
+/// The newest head of one stream that each tells of: its size and its root.
+type Heads = BTreeMap<Witness, (u64, Hash)>;
 
 /// See the module.
 pub(super) struct ToldHeads {
@@ -48,41 +49,50 @@ pub(super) struct ToldHeads {
 /// A stream that is gone through once more, and what it is still asked for.
 struct Asked {
     tree: Frontier,
-    heads: Heads,
+    /// By size.
+    heads: VecDeque<(u64, Hash, Witness)>,
 }
 
 impl ToldHeads {
+    /// Of nobody yet.
+    pub(super) fn none() -> Self {
+        Self {
+            by_stream: BTreeMap::new(),
+            resource: Finder::new(ANCHOR_RESOURCE),
+        }
+    }
+
     /// What the node with this state directory has kept of its own stream, if there is one.
     ///
     /// # Errors
-    /// It cannot be read, or is of another cluster.
-    pub(super) fn kept(state: Option<&Path>, verifier: &VerifierKey) -> Result<Self, StartError> {
-        let mut told = Self {
-            by_stream: BTreeMap::new(),
-            resource: Finder::new(ANCHOR_RESOURCE),
+    /// A line: it cannot be read, or is of another cluster.
+    pub(super) fn add_kept(&mut self, state: &Path, verifier: &VerifierKey) -> Result<(), String> {
+        let kept = StateDir::head_in(state).map_err(|error| {
+            format!("state directory: the head in it cannot be read ({error}), so nothing was compared with it")
+        })?;
+        let Some(kept) = kept else { return Ok(()) };
+        let head = open_note(&kept.head, verifier).map_err(|_| {
+            "state directory: the head in it is none of this cluster, so nothing was compared with it".to_owned()
+        })?;
+        // What had not waited for the disk may be lost in a power cut.
+        let (size, root) = match kept.synced {
+            Some(synced) => (synced.size, synced.root),
+            None => (head.size, head.root),
         };
-        let unread = |why: String| {
-            StartError(format!(
-                "The head that this node keeps in its state directory cannot be compared ({why}); name the node's own state directory."
-            ))
-        };
-        let kept = state.map(StateDir::head_in).transpose();
-        if let Some(kept) = kept.map_err(|error| unread(error.to_string()))?.flatten() {
-            let head =
-                open_note(&kept.head, verifier).map_err(|error| unread(error.to_string()))?;
-            // What had not waited for the disk may be lost in a power cut.
-            let (size, root) = match kept.synced {
-                Some(synced) => (synced.size, synced.root),
-                None => (head.size, head.root),
-            };
-            told.add(head.origin.stream.as_str(), (size, root), Witness::Node);
-        }
-        Ok(told)
+        self.add(head.origin.stream.as_str(), (size, root), Witness::Node);
+        Ok(())
     }
 
-    fn add(&mut self, stream: &str, (size, root): (u64, Hash), by: Witness) {
-        let of = self.by_stream.entry(stream.to_owned()).or_default();
-        of.entry((size, root.0)).or_insert(by);
+    fn add(&mut self, stream: &str, head: (u64, Hash), by: Witness) {
+        if !self.by_stream.contains_key(stream) {
+            self.by_stream.insert(stream.to_owned(), Heads::new());
+        }
+        if let Some(heads) = self.by_stream.get_mut(stream) {
+            let newest = heads.entry(by).or_insert(head);
+            if head.0 > newest.0 {
+                *newest = head;
+            }
+        }
     }
 
     /// Takes the next piece of a stream.
@@ -107,21 +117,31 @@ impl Check<'_> {
         told: ToldHeads,
         walks: &BTreeMap<StreamId, Walk>,
     ) -> Result<(), StartError> {
+        let ids: HashMap<String, &Walk> = walks
+            .iter()
+            .map(|(id, walk)| (id.to_string(), walk))
+            .collect();
         let mut asked = BTreeMap::new();
-        for (stream, mut heads) in told.by_stream {
-            let Some((_, walk)) = walks.iter().find(|(id, _)| id.to_string() == stream) else {
+        for (stream, heads) in told.by_stream {
+            let Some(walk) = ids.get(&stream) else {
                 self.gone(&stream, &heads);
                 continue;
             };
+            let mut heads: Vec<_> = heads
+                .into_iter()
+                .map(|(by, (size, root))| (size, root, by))
+                .collect();
+            heads.sort_unstable_by_key(|(size, ..)| *size);
             let size = walk.row.size;
-            let beyond = heads.split_off(&(size + 1, [0; 32]));
-            if let Some(((more, _), by)) = beyond.last_key_value() {
+            let within = heads.partition_point(|(told, ..)| *told <= size);
+            if let Some((more, _, by)) = heads[within..].last() {
                 self.say(format!(
                     "stream {stream}: it has {size} records, and {by} tells of {more}"
                 ));
             }
             if walk.whole {
-                let tree = Frontier::new();
+                heads.truncate(within);
+                let (tree, heads) = (Frontier::new(), heads.into());
                 asked.insert(walk.row.id, Asked { tree, heads });
             }
         }
@@ -148,7 +168,7 @@ impl Check<'_> {
         if self.lines.iter().any(|line| line.starts_with(&begin)) {
             return;
         }
-        if let Some(by) = heads.values().next() {
+        if let Some(by) = heads.keys().next() {
             self.say(format!("stream {stream}: it is gone, and {by} tells of it"));
         }
     }
@@ -166,11 +186,11 @@ impl Check<'_> {
             if !piece.grow(&mut asked.tree) {
                 return asked.heads.clear();
             }
-            while let Some(head) = asked.heads.first_entry()
-                && head.key().0 <= asked.tree.size()
+            while let Some((size, root, by)) = asked
+                .heads
+                .pop_front_if(|(size, ..)| *size <= asked.tree.size())
             {
-                let ((size, root), by) = head.remove_entry();
-                if size == asked.tree.size() && root != asked.tree.root().0 {
+                if size == asked.tree.size() && root != asked.tree.root() {
                     self.say(format!(
                         "stream {}: with {size} records it was another, as {by} tells",
                         segment.stream

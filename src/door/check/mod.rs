@@ -70,7 +70,7 @@ pub struct Ground {
 /// a node, also against what that one has kept of its own log.
 ///
 /// # Errors
-/// The store cannot be read at all, or the state directory is not of this cluster.
+/// The store cannot be read at all.
 pub async fn check(
     store: &Store,
     keys: &Keyring,
@@ -78,7 +78,8 @@ pub async fn check(
 ) -> Result<Vec<String>, StartError> {
     let verifier = verifier(keys, keys.cluster())?;
     // Before the snapshot: beside a server that goes on, what it keeps later may not be in there.
-    let heads = ToldHeads::kept(state, &verifier)?;
+    let mut heads = ToldHeads::none();
+    let kept = state.map(|state| heads.add_kept(state, &verifier));
     let reader = store.snapshot().await?;
     let mut check = Check {
         keys,
@@ -90,6 +91,7 @@ pub async fn check(
     };
     check.lines = broken_structure(&mut check.reader).await?;
     let sound = check.lines.is_empty();
+    check.lines.extend(kept.and_then(Result::err));
     match check.rows(heads).await {
         Ok(()) => {}
         // What was named already may be why.
